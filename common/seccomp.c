@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Turns a rule table into a libseccomp filter and loads it. Calls that glibc only probes for (and lives without) are
+ * answered ENOSYS instead of death; they are in the table below, with the reason. Runs in: monitor, front, worker.
+ */
+#include "common/seccomp.h"
+
+#include <errno.h>
+
+/* libc asks for these and has a way without them. */
+static const struct sc_rule probes[] = {
+#ifdef __NR_rseq
+	SC(rseq, "registered for each thread by libc; not needed"),
+#endif
+	SC(clone3, "cannot be filtered by its flags; libc falls back to clone"),
+};
+
+static uint32_t
+action_word(enum sc_action action)
+{
+	switch (action) {
+	case SC_ACT_LOG:
+		return SCMP_ACT_LOG;
+	case SC_ACT_TRAP:
+		return SCMP_ACT_TRAP;
+	default:
+		return SCMP_ACT_KILL_PROCESS;
+	}
+}
+
+static int
+add_rules(scmp_filter_ctx ctx, uint32_t action, const struct sc_rule *rules, size_t n)
+{
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		r = seccomp_rule_add_array(ctx, action, rules[i].nr, rules[i].ncmp, rules[i].cmp);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+int
+seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action)
+{
+	scmp_filter_ctx ctx;
+	int r;
+
+	if (action == SC_ACT_NONE)
+		return 0;
+	ctx = seccomp_init(action_word(action));
+	if (ctx == NULL)
+		return -ENOMEM;
+	/* libseccomp's own defaults: one thread killed for a foreign architecture, no TSYNC, errors as -ECANCELED. */
+	if ((r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS)) != 0 ||
+	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1)) != 0 ||
+	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0)) != 0 ||
+	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2)) != 0 ||
+	    (r = add_rules(ctx, SCMP_ACT_ALLOW, rules, n)) != 0 ||
+	    (r = add_rules(ctx, SCMP_ACT_ERRNO(ENOSYS), probes, countof(probes))) != 0 ||
+	    (r = seccomp_load(ctx)) != 0)
+		r = r > 0 ? -EINVAL : r;
+	seccomp_release(ctx);
+	return r;
+}
