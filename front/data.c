@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * READ and WRITE. A donated file: straight between the page cache and guest memory, no copy, no RPC. Reads try
+ * RWF_NOWAIT in the queue thread; what the page cache does not have is finished in the pool, because a short read would
+ * be the end of the file to the guest. Writes go where they were fast lately. Other files: over the lane and its arena.
+ * Runs in: front, queue threads and I/O pool.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "front/fuse.h"
+#include "front/handles.h"
+#include "front/pool.h"
+
+#define OUT_HEADER	sizeof(struct fuse_out_header)
+#define WRITE_HEADER	(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
+
+/* The part [skip, skip + max) of n segments, into dst (VRING_SEGS_MAX). Returns the number of segments. */
+static int
+part(const struct iovec *v, unsigned n, size_t skip, size_t max, struct iovec *dst)
+{
+	int out = 0;
+
+	for (unsigned i = 0; i < n && max > 0; i++) {
+		size_t len = v[i].iov_len;
+
+		if (skip >= len) {
+			skip -= len;
+			continue;
+		}
+		len = MIN(len - skip, max);
+		dst[out].iov_base = (char *)v[i].iov_base + skip;
+		dst[out].iov_len = len;
+		out++;
+		max -= len;
+		skip = 0;
+	}
+	return out;
+}
+
+/* Guest memory to or from a flat buffer, by the same rule. */
+static void
+gather(const struct request *r, size_t skip, size_t len, uint8_t *dst)
+{
+	struct iovec v[VRING_SEGS_MAX];
+	int n = part(r->chain.iov, r->chain.nread, skip, len, v);
+
+	for (int i = 0; i < n; i++) {
+		memcpy(dst, v[i].iov_base, v[i].iov_len);
+		dst += v[i].iov_len;
+	}
+}
+
+static ssize_t
+read_some(struct request *r, int flags)
+{
+	struct iovec v[VRING_SEGS_MAX];
+	int n = part(r->chain.iov + r->chain.nread, r->chain.nwrite, OUT_HEADER + r->done_bytes,
+	    r->size - r->done_bytes, v);
+	ssize_t got;
+
+	do
+		got = preadv2(r->h->fd, v, n, (off_t)(r->offset + r->done_bytes), flags);
+	while (got == -1 && errno == EINTR);
+	return got;
+}
+
+/* Read on until done, end of file or an error. Returns false if it would block (with RWF_NOWAIT only). */
+static bool
+read_loop(struct request *r, int flags)
+{
+	while (r->done_bytes < r->size) {
+		ssize_t n = read_some(r, flags);
+
+		if (n == -1 && errno == EAGAIN && (flags & RWF_NOWAIT) != 0)
+			return false;
+		if (n == -1 && errno == EOPNOTSUPP && (flags & RWF_NOWAIT) != 0) {
+			/* tmpfs, overlayfs: without the flag, here and from now on. */
+			atomic_store(&r->h->no_nowait, true);
+			flags = 0;
+			continue;
+		}
+		if (n == -1) {
+			reply_error(r, -errno);
+			return true;
+		}
+		if (n == 0)
+			break;
+		r->done_bytes += (size_t)n;
+	}
+	reply_in_place(r, r->done_bytes);
+	return true;
+}
+
+static void
+read_in_pool(struct request *r)
+{
+	read_loop(r, 0);
+}
+
+static void
+read_lane_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	const struct rpc_count *w = (const void *)h;
+
+	(void)fd;
+	if (h->error != 0)
+		reply_error(r, h->error);
+	else if (w->count > r->alen)
+		reply_error(r, -EIO);
+	else
+		reply_body(r, l->arena + r->aoff, (size_t)w->count);
+}
+
+int
+fuse_read(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_read_in *in = arg;
+	struct rpc_io *w;
+	int e;
+
+	(void)var;
+	(void)varlen;
+	r->h = handle_get(in->fh, r->in.nodeid);
+	if (r->h == NULL)
+		return -EBADF;
+	if (r->h->dir)
+		return -EISDIR;
+	/* The reply cannot hold more than the guest made room for. */
+	r->size = (uint32_t)MIN(MIN(in->size, reply_room(r)), MAX_WRITE);
+	r->offset = in->offset;
+	if (in->offset > INT64_MAX - (uint64_t)r->size)
+		return -EINVAL;
+	if (r->h->fd >= 0) {
+		if (!read_loop(r, atomic_load(&r->h->no_nowait) ? 0 : RWF_NOWAIT))
+			pool_submit(r, read_in_pool);
+		return 0;
+	}
+	e = lanes_add(r, RPC_READ, read_lane_done, MAX(r->size, 1), NULL, 0, NULL, 0, NULL, 0, &w);
+	if (e == 0) {
+		w->f = file_of(r->h, false);
+		w->offset = r->offset;
+		w->size = r->size;
+	}
+	return e;
+}
+
+static void
+write_reply(struct request *r)
+{
+	struct fuse_write_out out = { .size = (uint32_t)r->done_bytes };
+
+	reply_body(r, &out, sizeof(out));
+}
+
+static void
+write_lane_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	const struct rpc_count *w = (const void *)h;
+
+	(void)l;
+	(void)fd;
+	if (h->error == 0)
+		r->done_bytes += (size_t)MIN(w->count, r->size - r->done_bytes);
+	/* Bytes that are in the file are never denied (traps.md C22). */
+	if (h->error != 0 && r->done_bytes == 0)
+		reply_error(r, h->error);
+	else
+		write_reply(r);
+}
+
+/* What is left of a write, through the worker. */
+static int
+write_lane(struct request *r)
+{
+	uint32_t left = r->size - (uint32_t)r->done_bytes;
+	struct rpc_io *w;
+	int e;
+
+	e = lanes_add(r, RPC_WRITE, write_lane_done, MAX(left, 1), NULL, 0, NULL, 0, NULL, 0, &w);
+	if (e != 0)
+		return e;
+	w->f = file_of(r->h, r->h->fd >= 0);
+	w->offset = r->offset + r->done_bytes;
+	w->size = left;
+	w->ioflags = r->ioflags;
+	gather(r, WRITE_HEADER + r->done_bytes, left, r->lane->arena + r->aoff);
+	return 0;
+}
+
+static void
+write_again(struct request *r)
+{
+	int e = write_lane(r);
+
+	if (e != 0)
+		reply_error(r, e);
+}
+
+/* Write all that is left, or say what the worker shall try. Returns false for the latter. */
+static bool
+write_loop(struct request *r)
+{
+	int flags = (r->ioflags & RPC_IO_APPEND) != 0 ? RWF_APPEND : 0;
+	uint64_t start = pace_now();
+
+	while (r->done_bytes < r->size) {
+		struct iovec v[VRING_SEGS_MAX];
+		int n = part(r->chain.iov, r->chain.nread, WRITE_HEADER + r->done_bytes,
+		    r->size - r->done_bytes, v);
+		ssize_t put = pwritev2(r->h->fd, v, n, (off_t)(r->offset + r->done_bytes), flags);
+
+		if (put == -1 && errno == EINTR)
+			continue;
+		/* ext4 keeps reserved blocks from the unprivileged: the worker has the last word. */
+		if (put == -1 && (errno == ENOSPC || errno == EDQUOT))
+			return false;
+		if (put == -1 && r->done_bytes == 0) {
+			reply_error(r, -errno);
+			return true;
+		}
+		if (put <= 0)
+			break;
+		r->done_bytes += (size_t)put;
+	}
+	pace_learn(&r->q->s->write_pace, pace_now() - start);
+	write_reply(r);
+	return true;
+}
+
+static void
+write_in_pool(struct request *r)
+{
+	if (!write_loop(r)) {
+		r->run = write_again;
+		request_return(r);
+	}
+}
+
+int
+fuse_write(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_write_in *in = arg;
+	uint64_t data = r->chain.read_len - WRITE_HEADER;
+
+	(void)var;
+	(void)varlen;
+	r->h = handle_get(in->fh, r->in.nodeid);
+	if (r->h == NULL)
+		return -EBADF;
+	if (r->h->dir)
+		return -EISDIR;
+	r->size = (uint32_t)MIN(MIN(in->size, data), MAX_WRITE);
+	r->offset = in->offset;
+	if (in->offset > INT64_MAX - (uint64_t)r->size)
+		return -EINVAL;
+	r->ioflags = (in->flags & O_APPEND) != 0 && (in->write_flags & FUSE_WRITE_CACHE) == 0 ? RPC_IO_APPEND : 0;
+	if (r->h->fd < 0 || atomic_load(&r->h->setid))
+		return write_lane(r);
+	if ((r->h->flags & (O_SYNC | O_DSYNC)) != 0 || !pace_fast(&r->q->s->write_pace))
+		pool_submit(r, write_in_pool);
+	else if (!write_loop(r))
+		return write_lane(r);
+	return 0;
+}

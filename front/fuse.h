@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * FUSE as the guest speaks it: the operations and what they share. Layouts are those of <linux/fuse.h>; rules those of
+ * spec/fuse.md. Runs in: front.
+ */
+#ifndef FRONT_FUSE_H
+#define FRONT_FUSE_H
+
+#include <linux/fuse.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "front/front.h"
+#include "proto/rpc.h"
+
+/* Newer than this machine's <linux/fuse.h>. */
+#ifndef FUSE_CREATE_SUPP_GROUP
+#define FUSE_CREATE_SUPP_GROUP	(1ULL << 34)
+#endif
+#ifndef FUSE_ALLOW_IDMAP
+#define FUSE_ALLOW_IDMAP	(1ULL << 40)
+#endif
+#define FUSE_EXTENSION_GROUPS	32u	/* enum fuse_ext_type, FUSE_EXT_GROUPS */
+
+/*
+ * An operation. arg: the fixed part, in private memory, 8-aligned; var: what follows it, varlen bytes, likewise private.
+ * Returns 0: the request is answered or on its way; or a negative errno to answer with.
+ */
+typedef int (*fuse_fn)(struct request *, const void *arg, const char *var, size_t varlen);
+
+#define FUSE_FN(name)	int name(struct request *, const void *, const char *, size_t)
+
+/* session.c */
+FUSE_FN(fuse_init);
+FUSE_FN(fuse_destroy);
+FUSE_FN(fuse_forget);
+FUSE_FN(fuse_batch_forget);
+FUSE_FN(fuse_interrupt);
+/* fuse_names.c */
+FUSE_FN(fuse_lookup);
+FUSE_FN(fuse_readlink);
+FUSE_FN(fuse_symlink);
+FUSE_FN(fuse_mknod);
+FUSE_FN(fuse_mkdir);
+FUSE_FN(fuse_unlink);
+FUSE_FN(fuse_rmdir);
+FUSE_FN(fuse_rename);
+FUSE_FN(fuse_rename2);
+FUSE_FN(fuse_link);
+FUSE_FN(fuse_create);
+/* fuse_attr.c */
+FUSE_FN(fuse_getattr);
+FUSE_FN(fuse_setattr);
+FUSE_FN(fuse_statfs);
+FUSE_FN(fuse_access);
+FUSE_FN(fuse_setxattr);
+FUSE_FN(fuse_getxattr);
+FUSE_FN(fuse_listxattr);
+FUSE_FN(fuse_removexattr);
+/* fuse_file.c */
+FUSE_FN(fuse_open);
+FUSE_FN(fuse_release);
+FUSE_FN(fuse_flush);
+FUSE_FN(fuse_fsync);
+FUSE_FN(fuse_fallocate);
+FUSE_FN(fuse_lseek);
+FUSE_FN(fuse_copy_file_range);
+FUSE_FN(fuse_syncfs);
+FUSE_FN(fuse_opendir);
+FUSE_FN(fuse_releasedir);
+FUSE_FN(fuse_fsyncdir);
+/* fuse_dir.c */
+FUSE_FN(fuse_readdir);
+FUSE_FN(fuse_readdirplus);
+/* data.c */
+FUSE_FN(fuse_read);
+FUSE_FN(fuse_write);
+
+/* reply.c: answer a request and finish it. All give back the references to handles that the request holds. */
+void	reply_error(struct request *, int error);		/* error: 0 or negative */
+void	reply_body(struct request *, const void *body, size_t len);
+/* reply.c: the body is in the guest's buffers already (len bytes of it). */
+void	reply_in_place(struct request *, size_t len);
+/* reply.c: no reply at all; the chain goes back with length 0. */
+void	reply_none(struct request *);
+/* reply.c: copy into the reply's body at off, as far as there is room; returns the bytes copied. */
+size_t	reply_copy(struct request *, size_t off, const void *src, size_t len);
+/* reply.c: Room for the body. */
+size_t	reply_room(const struct request *);
+/* reply.c: A lane_done for operations without a result. */
+void	reply_done(struct request *, struct lane *, const struct rpc_hdr *, int);
+
+/* reply.c: The guest's form of what the worker said. */
+void	attr_to_fuse(struct fuse_attr *, const struct rpc_attr *);
+/* reply.c: Count the node and fill in the entry. delivered: the guest will see it. Returns 0 or -errno (not counted). */
+int	entry_to_fuse(struct request *, struct fuse_entry_out *, const struct rpc_entry_body *, bool delivered) ATTR_MUSTCHECK;
+
+/* fuse.c: Take one NUL-terminated name from var. Returns 0, -EINVAL (no NUL), or what rpc_check_name() says. */
+int	fuse_name(enum rpc_kind, const char **var, size_t *varlen, const char **name, size_t *len) ATTR_MUSTCHECK;
+
+/* fuse_file.c: what the worker must know to serve this handle. */
+struct rpc_file file_of(const struct handle *, bool once);
+/* fuse_file.c: the flags with which the worker shall open, from the guest's. */
+uint32_t open_flags(uint32_t guest);
+/*
+ * fuse_file.c: The worker opened the file of r->h: complete the handle with the donated fd (-1: none; taken over) and let
+ * the guest have it. Returns its fh.
+ */
+uint64_t handle_open(struct request *, uint64_t node, int fd);
+/* fuse_file.c: The last reference may close a file, which may take long: then in the pool. */
+void	handle_drop(struct handle *);
+
+#define ATTR_TIMEOUT_S	1u		/* --cache=auto */
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Operations on names: everything here is the worker's to do; this file decodes, checks and translates.
+ * Runs in: front, queue threads. Arguments are a private copy of what the guest wrote.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "front/fuse.h"
+#include "front/handles.h"
+#include "front/nodes.h"
+
+struct name {
+	const char *s;
+	size_t	n;
+};
+
+/* One name and nothing behind it. */
+static int
+only_name(enum rpc_kind kind, const char *var, size_t varlen, struct name *out)
+{
+	int e = fuse_name(kind, &var, &varlen, &out->s, &out->n);
+
+	return e != 0 ? e : varlen == 0 ? 0 : -EINVAL;
+}
+
+static void
+entry_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	const struct rpc_entry *w = (const void *)h;
+	struct fuse_entry_out out;
+	int e = h->error;
+
+	(void)l;
+	(void)fd;
+	if (e == 0)
+		e = entry_to_fuse(r, &out, &w->e, true);
+	if (e != 0)
+		reply_error(r, e);
+	else
+		reply_body(r, &out, sizeof(out));
+}
+
+int
+fuse_lookup(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	struct rpc_node *w;
+	struct name name;
+	int e;
+
+	(void)arg;
+	if ((e = only_name(RPC_K_LOOKUP, var, varlen, &name)) != 0)
+		return e;
+	e = lanes_add(r, RPC_LOOKUP, entry_done, 0, NULL, 0, name.s, name.n, NULL, 0, &w);
+	if (e == 0)
+		w->node = r->in.nodeid;
+	return e;
+}
+
+static void
+readlink_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	(void)l;
+	(void)fd;
+	if (h->error != 0)
+		reply_error(r, h->error);
+	else
+		reply_body(r, rpc_name1(RPC_REPLY, h), h->n1 - 1u);
+}
+
+int
+fuse_readlink(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	struct rpc_node *w;
+	int e;
+
+	(void)arg;
+	(void)var;
+	(void)varlen;
+	e = lanes_add(r, RPC_READLINK, readlink_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
+	if (e == 0)
+		w->node = r->in.nodeid;
+	return e;
+}
+
+/* What CREATE, MKDIR, MKNOD and SYMLINK have in common. */
+struct making {
+	struct name name, target;
+	uint32_t groups[RPC_GROUPS_MAX];
+	size_t	ngroups;
+	bool	has_groups;
+};
+
+/*
+ * The supplementary groups extension: {size, type} {nr, gids...}, padded to 8 (spec/fuse.md, "Create extensions").
+ */
+static int
+groups_extension(struct making *m, const char *p, size_t n)
+{
+	uint32_t nr;
+
+	if (m->has_groups || n < sizeof(nr))
+		return -EINVAL;
+	memcpy(&nr, p, sizeof(nr));
+	if (n != ROUND_UP(sizeof(nr) + (size_t)nr * sizeof(uint32_t), 8))
+		return -EINVAL;
+	if (nr > RPC_GROUPS_MAX)
+		return -E2BIG;
+	memcpy(m->groups, p + sizeof(nr), nr * sizeof(uint32_t));
+	m->ngroups = nr;
+	m->has_groups = true;
+	return 0;
+}
+
+static int
+extensions(const struct request *r, struct making *m, const char *p, size_t n)
+{
+	if (n > 0 && !atomic_load(&r->q->s->supp_groups))
+		return -EINVAL;
+	while (n > 0) {
+		uint32_t head[2];		/* size, type */
+		int e;
+
+		if (n < sizeof(head))
+			return -EINVAL;
+		memcpy(head, p, sizeof(head));
+		if (head[0] < sizeof(head) || head[0] > n || head[1] != FUSE_EXTENSION_GROUPS)
+			return -EINVAL;
+		if ((e = groups_extension(m, p + sizeof(head), head[0] - sizeof(head))) != 0)
+			return e;
+		p += head[0];
+		n -= head[0];
+	}
+	return 0;
+}
+
+static int
+making_decode(const struct request *r, struct making *m, bool with_target, const char *var, size_t varlen)
+{
+	int e;
+
+	memset(m, 0, sizeof(*m));
+	if ((e = fuse_name(RPC_K_COMP, &var, &varlen, &m->name.s, &m->name.n)) != 0)
+		return e;
+	if (with_target && (e = fuse_name(RPC_K_TARGET, &var, &varlen, &m->target.s, &m->target.n)) != 0)
+		return e;
+	return extensions(r, m, var, varlen);
+}
+
+static int
+making_send(struct request *r, uint16_t op, lane_done done, const struct making *m, struct rpc_create **out)
+{
+	struct rpc_create *w;
+	int e;
+
+	e = lanes_add(r, op, done, 0, m->groups, m->ngroups, m->name.s, m->name.n, m->target.s, m->target.n, &w);
+	if (e != 0)
+		return e;
+	w->dir = r->in.nodeid;
+	w->uid = r->in.uid;
+	w->gid = r->in.gid;
+	w->oflags = m->has_groups ? RPC_CREATE_GROUPS : 0;
+	*out = w;
+	return 0;
+}
+
+int
+fuse_symlink(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	struct rpc_create *w;
+	struct making m;
+	int e;
+
+	(void)arg;
+	if ((e = making_decode(r, &m, true, var, varlen)) != 0)
+		return e;
+	return making_send(r, RPC_SYMLINK, entry_done, &m, &w);
+}
+
+int
+fuse_mknod(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_mknod_in *in = arg;
+	struct rpc_create *w;
+	struct making m;
+	int e;
+
+	if ((e = making_decode(r, &m, false, var, varlen)) != 0 ||
+	    (e = making_send(r, RPC_MKNOD, entry_done, &m, &w)) != 0)
+		return e;
+	w->mode = in->mode;
+	w->rdev = in->rdev;
+	w->umask = in->umask;
+	return 0;
+}
+
+int
+fuse_mkdir(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_mkdir_in *in = arg;
+	struct rpc_create *w;
+	struct making m;
+	int e;
+
+	if ((e = making_decode(r, &m, false, var, varlen)) != 0 ||
+	    (e = making_send(r, RPC_MKDIR, entry_done, &m, &w)) != 0)
+		return e;
+	w->mode = in->mode;
+	w->umask = in->umask;
+	return 0;
+}
+
+static int
+remove_name(struct request *r, uint16_t op, const char *var, size_t varlen)
+{
+	struct rpc_node *w;
+	struct name name;
+	int e;
+
+	if ((e = only_name(RPC_K_COMP, var, varlen, &name)) != 0)
+		return e;
+	e = lanes_add(r, op, reply_done, 0, NULL, 0, name.s, name.n, NULL, 0, &w);
+	if (e == 0)
+		w->node = r->in.nodeid;
+	return e;
+}
+
+int
+fuse_unlink(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	(void)arg;
+	return remove_name(r, RPC_UNLINK, var, varlen);
+}
+
+int
+fuse_rmdir(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	(void)arg;
+	return remove_name(r, RPC_RMDIR, var, varlen);
+}
+
+static int
+rename_to(struct request *r, uint64_t newdir, uint32_t flags, const char *var, size_t varlen)
+{
+	struct name from, to;
+	struct rpc_rename *w;
+	int e;
+
+	if ((e = fuse_name(RPC_K_COMP, &var, &varlen, &from.s, &from.n)) != 0 ||
+	    (e = only_name(RPC_K_COMP, var, varlen, &to)) != 0)
+		return e;
+	if (!nodes_known(newdir))
+		return -EBADF;
+	e = lanes_add(r, RPC_RENAME, reply_done, 0, NULL, 0, from.s, from.n, to.s, to.n, &w);
+	if (e == 0) {
+		w->olddir = r->in.nodeid;
+		w->newdir = newdir;
+		w->flags = flags;
+	}
+	return e;
+}
+
+int
+fuse_rename(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_rename_in *in = arg;
+
+	return rename_to(r, in->newdir, 0, var, varlen);
+}
+
+int
+fuse_rename2(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_rename2_in *in = arg;
+
+	return rename_to(r, in->newdir, in->flags, var, varlen);
+}
+
+int
+fuse_link(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_link_in *in = arg;
+	struct rpc_link *w;
+	struct name name;
+	int e;
+
+	if ((e = only_name(RPC_K_COMP, var, varlen, &name)) != 0)
+		return e;
+	if (!nodes_known(in->oldnodeid))
+		return -EBADF;
+	e = lanes_add(r, RPC_LINK, entry_done, 0, NULL, 0, name.s, name.n, NULL, 0, &w);
+	if (e == 0) {
+		w->node = in->oldnodeid;
+		w->newdir = r->in.nodeid;
+	}
+	return e;
+}
+
+static void
+create_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	const struct rpc_created *w = (const void *)h;
+	struct {
+		struct fuse_entry_out e;
+		struct fuse_open_out o;
+	} out;
+	int e = h->error;
+
+	(void)l;
+	if (e == 0)
+		e = entry_to_fuse(r, &out.e, &w->e, true);
+	if (e != 0) {
+		/* The handle was never published: the caller's reference was its only one. */
+		fd_close(&fd);
+		reply_error(r, e);
+		return;
+	}
+	memset(&out.o, 0, sizeof(out.o));
+	out.o.fh = handle_open(r, w->e.node, fd);
+	reply_body(r, &out, sizeof(out));
+}
+
+int
+fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_create_in *in = arg;
+	struct rpc_create *w;
+	struct making m;
+	int e;
+
+	if ((e = making_decode(r, &m, false, var, varlen)) != 0 || (e = handle_new(&r->h)) != 0)
+		return e;
+	r->h->flags = open_flags(in->flags);
+	if ((e = making_send(r, RPC_CREATE, create_done, &m, &w)) != 0)
+		return e;
+	w->fh = handle_fh(r->h);
+	w->mode = in->mode;
+	w->umask = in->umask;
+	w->flags = r->h->flags | (in->flags & O_EXCL);
+	w->oflags |= (r->q->s->dev & DEV_NO_DONATION) != 0 ? RPC_OPEN_NODONATE : 0;
+	return 0;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending on one lane and keeping its arena. At most RPC_UNANSWERED_MAX messages are out on a lane: they fit the
+ * socket's queue, so neither side ever blocks in send. Runs in: front, the queue thread that owns the lane.
+ */
+#include "front/lane.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "common/msg.h"
+
+struct lane *
+lane_new(unsigned index, int sock, uint8_t *arena)
+{
+	struct lane *l = calloc(1, sizeof(*l));
+
+	if (l == NULL || (l->tx = aligned_alloc(64, RPC_MSG_MAX)) == NULL) {
+		free(l);
+		return NULL;
+	}
+	l->index = index;
+	l->sock = sock;
+	l->arena = arena;
+	rpc_begin(&l->b, l->tx);
+	return l;
+}
+
+static bool
+page_used(const struct lane *l, unsigned page)
+{
+	return (l->used[page / 64] >> (page % 64) & 1) != 0;
+}
+
+static void
+mark(struct lane *l, unsigned first, unsigned n, bool used)
+{
+	for (unsigned p = first; p < first + n; p++) {
+		if (used)
+			l->used[p / 64] |= UINT64_C(1) << (p % 64);
+		else
+			l->used[p / 64] &= ~(UINT64_C(1) << (p % 64));
+	}
+}
+
+int
+lane_arena_get(struct lane *l, uint32_t len, uint32_t *off)
+{
+	unsigned need = (len + ARENA_PAGE - 1) / ARENA_PAGE, run = 0;
+
+	if (need == 0 || need > ARENA_PAGES - l->used_pages)
+		return -EAGAIN;
+	/* First fit: small arenas, few extents; the low pages stay warm. */
+	for (unsigned p = 0; p < ARENA_PAGES; p++) {
+		run = page_used(l, p) ? 0 : run + 1;
+		if (run == need) {
+			mark(l, p + 1 - need, need, true);
+			l->used_pages += need;
+			*off = (p + 1 - need) * ARENA_PAGE;
+			return 0;
+		}
+	}
+	return -EAGAIN;
+}
+
+void
+lane_arena_put(struct lane *l, uint32_t off, uint32_t len)
+{
+	unsigned n = (len + ARENA_PAGE - 1) / ARENA_PAGE;
+
+	mark(l, off / ARENA_PAGE, n, false);
+	l->used_pages -= n;
+}
+
+bool
+lane_has_room(const struct lane *l)
+{
+	if (l->b.count > 0)
+		return true;
+	for (unsigned i = 0; i < RPC_UNANSWERED_MAX; i++)
+		if (l->left[i] == 0)
+			return true;
+	return false;
+}
+
+int
+lane_send(struct lane *l)
+{
+	struct timespec now;
+	struct rpc_batch *head;
+	size_t n;
+	int r;
+
+	n = rpc_finish(&l->b);
+	if (n == 0)
+		return 0;
+	head = (void *)l->tx;
+	head->cpu = (uint16_t)sched_getcpu();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	l->sent_ns[l->tx_msg] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	l->total[l->tx_msg] = l->left[l->tx_msg] = l->b.count;
+	l->inflight += l->b.count;
+	r = msg_send(l->sock, l->tx, n, NULL, 0, 0);
+	rpc_begin(&l->b, l->tx);
+	return r == 0 ? 0 : -EPIPE;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The lanes of one queue: which lane a request takes, batching, and matching replies to requests.
+ *
+ * Packing: while requests are served fast, a queue fills one lane, so that a batch costs one message and one wake-up;
+ * when the average service time says that they block (cold disk, NFS), they are spread over all its lanes.
+ *
+ * Runs in: front, the queue's thread. Replies are written by the worker, which may be hostile: a reply that breaks the
+ * protocol, or answers what was not asked, ends the session.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "front/front.h"
+#include "front/pool.h"
+
+#define SLOW_NS		100000u		/* a service time above this spreads */
+
+static uint64_t
+tag_of(const struct request *r)
+{
+	return (uint64_t)r->seq << 32 | r->slot;
+}
+
+unsigned
+lanes_inflight(const struct queue *q)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < q->nlanes; i++)
+		n += q->lane[i]->inflight + q->lane[i]->b.count;
+	return n;
+}
+
+/* The lane with the least on it that can take one more, or NULL. */
+static struct lane *
+least_loaded(struct queue *q)
+{
+	struct lane *best = NULL;
+
+	for (unsigned i = 0; i < q->nlanes; i++) {
+		struct lane *l = q->lane[i];
+
+		if (lane_has_room(l) && (best == NULL || l->inflight + l->b.count < best->inflight + best->b.count))
+			best = l;
+	}
+	return best;
+}
+
+static struct lane *
+choose(struct queue *q)
+{
+	struct lane *l = q->lane[q->pack];
+
+	if (q->service_ns < SLOW_NS && lane_has_room(l))
+		return l;
+	return least_loaded(q);
+}
+
+static void
+send_or_die(struct lane *l)
+{
+	if (lane_send(l) != 0)
+		fatalx("lane %u: the worker is gone", l->index);
+}
+
+static uint8_t
+free_msg(const struct lane *l)
+{
+	uint8_t i = 0;
+
+	while (l->left[i] != 0)
+		i++;
+	return i;
+}
+
+/* Add to this lane, which has room. Returns the element, or NULL when the batch or arena is full. */
+static void *
+add_to(struct lane *l, struct request *r, uint16_t op, uint32_t alen, const void *x, size_t nx,
+    const char *n1, size_t l1, const char *n2, size_t l2)
+{
+	struct rpc_hdr *h;
+	uint32_t aoff = 0;
+
+	if (alen > 0 && lane_arena_get(l, alen, &aoff) != 0)
+		return NULL;
+	if (l->b.count == 0)
+		l->tx_msg = free_msg(l);
+	h = rpc_add(&l->b, RPC_REQUEST, op, tag_of(r), x, nx, n1, l1, n2, l2);
+	if (h == NULL) {
+		if (alen > 0)
+			lane_arena_put(l, aoff, alen);
+		return NULL;
+	}
+	h->aoff = r->aoff = aoff;
+	h->alen = r->alen = alen;
+	r->lane = l;
+	r->msg = l->tx_msg;
+	return h;
+}
+
+/*
+ * Put a request for r into a batch, waiting on the lanes for room if need be. alen: bytes of arena wanted. *hdr_out: the
+ * element, to be filled in at once. Returns 0, or -EINVAL for parts that no message can hold.
+ */
+int
+lanes_add(struct request *r, uint16_t op, lane_done done, uint32_t alen, const void *x, size_t nx,
+    const char *n1, size_t l1, const char *n2, size_t l2, void *hdr_out)
+{
+	struct queue *q = r->q;
+	void *h = NULL;
+
+	if (alen > RPC_IO_MAX || l1 > RPC_TARGET_MAX || l2 > RPC_TARGET_MAX || nx > rpc_op(op)->xmax)
+		return -EINVAL;
+	while (h == NULL) {
+		struct lane *l = choose(q);
+
+		if (l != NULL) {
+			h = add_to(l, r, op, alen, x, nx, n1, l1, n2, l2);
+			if (h != NULL)
+				break;
+			send_or_die(l);
+			if (lane_has_room(l) && (h = add_to(l, r, op, alen, x, nx, n1, l1, n2, l2)) != NULL)
+				break;
+		}
+		lanes_wait(q);
+	}
+	r->op = op;
+	r->done = done;
+	memcpy(hdr_out, &h, sizeof(h));
+	return 0;
+}
+
+void
+lanes_flush(struct queue *q)
+{
+	for (unsigned i = 0; i < q->nlanes; i++)
+		if (q->lane[i]->b.count > 0)
+			send_or_die(q->lane[i]);
+}
+
+/* A message is answered to its end: learn how long a request of it took. */
+static void
+learn(struct queue *q, struct lane *l, uint8_t msg)
+{
+	uint64_t each = (pace_now() - l->sent_ns[msg]) / l->total[msg];
+	int64_t diff;
+
+	if (each > UINT32_MAX / 2)
+		each = UINT32_MAX / 2;
+	diff = (int64_t)each - q->service_ns;
+	q->service_ns = (uint32_t)(q->service_ns + diff / 8);
+}
+
+static int
+checked_file(struct lane *l, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		fatalx("lane %u: the worker donated something that is no regular file", l->index);
+	return fd;
+}
+
+static void
+take_reply(struct queue *q, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	uint32_t slot = (uint32_t)h->tag;
+	struct request *r;
+
+	if (slot >= SLOTS_MAX)
+		fatalx("lane %u: reply to an unknown tag", l->index);
+	r = &q->slots[slot];
+	if (r->lane != l || r->seq != h->tag >> 32 || r->op != h->op || l->left[r->msg] == 0)
+		fatalx("lane %u: reply %s to what was not asked", l->index, rpc_op_name(h->op));
+	if (--l->left[r->msg] == 0)
+		learn(q, l, r->msg);
+	l->inflight--;
+	r->lane = NULL;
+	r->done(r, l, h, fd);
+}
+
+static void
+take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, bool lost)
+{
+	size_t next_fd = 0;
+
+	if (rpc_check(RPC_REPLY, q->rx, n, lost ? RPC_FDS_LOST : nfds) != 0)
+		fatalx("lane %u: malformed message from the worker", l->index);
+	for (struct rpc_hdr *h = rpc_first(q->rx); h != NULL; h = rpc_next(q->rx, h)) {
+		uint32_t slot = (uint32_t)h->tag, aoff = 0, alen = 0;
+		int fd = -1;
+
+		/* Fds arrive in order; those the kernel could not deliver are the last ones. */
+		if ((h->flags & RPC_F_FD) != 0 && next_fd < nfds)
+			fd = checked_file(l, fds[next_fd++]);
+		if (slot < SLOTS_MAX) {
+			aoff = q->slots[slot].aoff;
+			alen = q->slots[slot].alen;
+		}
+		take_reply(q, l, h, fd);
+		if (alen > 0)
+			lane_arena_put(l, aoff, alen);
+	}
+}
+
+/* Take one message from a lane if there is one. */
+static bool
+reap_one(struct queue *q, struct lane *l)
+{
+	int fds[RPC_BATCH_MAX], lost = 0;
+	size_t nfds = RPC_BATCH_MAX;
+	ssize_t n;
+
+	n = msg_recv(l->sock, q->rx, RPC_MSG_MAX, fds, &nfds, &lost, MSG_DONTWAIT);
+	if (n == -EAGAIN)
+		return false;
+	if (n <= 0)
+		fatalx("lane %u: the worker is gone", l->index);
+	take_message(q, l, (size_t)n, fds, nfds, lost != 0);
+	return true;
+}
+
+/* Take every reply that is there. Returns true if there was any. */
+bool
+lanes_reap(struct queue *q)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < q->nlanes; i++)
+		while (q->lane[i]->inflight > 0 && reap_one(q, q->lane[i]))
+			any = true;
+	return any;
+}
+
+/* Send what is built and sleep until some lane has answered. */
+void
+lanes_wait(struct queue *q)
+{
+	struct pollfd p[RPC_LANES_MAX];
+	nfds_t n = 0;
+
+	lanes_flush(q);
+	for (unsigned i = 0; i < q->nlanes; i++)
+		if (q->lane[i]->inflight > 0)
+			p[n++] = (struct pollfd){ .fd = q->lane[i]->sock, .events = POLLIN };
+	if (lanes_reap(q) || n == 0)
+		return;
+	if (ppoll(p, n, NULL, NULL) == -1 && errno != EINTR)
+		fatal("ppoll");
+	lanes_reap(q);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * virtiofsd-front: the process that touches guest memory and the bytes of files the guest has open, and nothing that has
+ * a name. Started by the monitor as root in namespaces of its own, with the host's tree still in sight and nothing but
+ * CONTROL_FD open; by the time the guest may speak it is an unprivileged user without capabilities in an empty root.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "common/privs.h"
+#include "front/front.h"
+#include "front/nodes.h"
+#include "front/pool.h"
+#include "front/seccomp.h"
+#include "front/vhost_user.h"
+#include "proto/control.h"
+
+#define POOL_THREADS 4
+
+static struct device device;
+static struct session session;
+
+/*
+ * Queue 0 owns lane 0. The other lanes are dealt to the request queues: with as many lanes as queues each has its own,
+ * and lanes beyond that give a queue more than one.
+ */
+static void
+make_queues(const struct ctl_start_front *conf, struct lane **lanes)
+{
+	struct lane **first = calloc(1, sizeof(*first));
+	unsigned spare = conf->nlanes - 1;
+
+	if (first == NULL)
+		fatal("lanes");
+	*first = lanes[0];
+	queue_new(&device, &session, 0, first, 1);
+	for (unsigned i = 0; i < REQUEST_QUEUES_MAX; i++) {
+		struct lane **own = calloc(spare / REQUEST_QUEUES_MAX + 1, sizeof(*own));
+		unsigned n = 0;
+
+		if (own == NULL)
+			fatal("lanes");
+		for (unsigned k = i; k < spare && n < conf->lanes_per_queue; k += REQUEST_QUEUES_MAX)
+			own[n++] = lanes[1 + k];
+		queue_new(&device, &session, 1 + i, own, n);
+	}
+}
+
+static void
+make_lanes(const struct ctl_start_front *conf, int *fds, struct lane **lanes)
+{
+	for (unsigned i = 0; i < conf->nlanes; i++) {
+		int sock = fd_take(&fds[i]);
+
+		child_check_socket(sock);
+		lanes[i] = lane_new(i, sock, child_map_arena(fd_take(&fds[conf->nlanes + i])));
+		if (lanes[i] == NULL)
+			fatal("lane %u", i);
+	}
+}
+
+static void
+report(void)
+{
+	for (unsigned i = 0; i < NQUEUES; i++)
+		if (device.queue[i]->served > 0)
+			log_debug("queue %u: %llu requests", i, (unsigned long long)device.queue[i]->served);
+}
+
+int
+main(void)
+{
+	static struct lane *lanes[RPC_LANES_MAX];
+	struct ctl_done done = { .h = { .op = CTL_DONE, .len = sizeof(done) } };
+	struct ctl_start_front conf;
+	int fds[MSG_FDS_MAX], vmm;
+	size_t nfds;
+
+	/* Set up. */
+	privs_begin_child(CONTROL_FD);
+	child_log_init(CONTROL_FD, LOG_INFO);
+	child_recv_start(CONTROL_FD, CTL_START_FRONT, &conf, sizeof(conf), fds, &nfds);
+	if (conf.nlanes < NQUEUES || conf.nlanes > RPC_LANES_MAX || nfds != 1 + 2 * (size_t)conf.nlanes ||
+	    conf.taglen > TAG_MAX || conf.lanes_per_queue == 0)
+		fatalx("bad start message from the monitor");
+	child_log_init(CONTROL_FD, conf.log_level);
+	vmm = fds[0];
+	session.dev = conf.dev;
+	memcpy(device.tag, conf.tag, conf.taglen);
+	device.has_tag = conf.taglen > 0;
+
+	/* Drop. */
+	privs_empty_root();
+	privs_become_nobody(conf.uid, conf.gid);
+	privs_no_new();
+	privs_die_with_parent();
+
+	/* All threads there will ever be. They wait for the control thread. */
+	nodes_init();
+	make_lanes(&conf, fds + 1, lanes);
+	make_queues(&conf, lanes);
+	pool_start(POOL_THREADS);
+
+	/* Seal. */
+	front_seccomp(conf.seccomp);
+	child_ready(CONTROL_FD);
+
+	/* Serve: from here on the guest may speak. */
+	done.reason = vhost_user_serve(&device, vmm, CONTROL_FD) == VHOST_EOF ? DONE_EOF : DONE_BAD_MESSAGE;
+	report();
+	if (msg_send(CONTROL_FD, &done, sizeof(done), NULL, 0, 0) != 0)
+		_exit(1);
+	_exit(0);
+}

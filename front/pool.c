@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A queue of requests under one lock, taken by a few threads. Runs in: front. */
+#include "front/pool.h"
+
+#include <stddef.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "front/front.h"
+
+#define STACK_SIZE	(128u << 10)
+#define FAST_NS		200000u
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
+static struct request *head, **tail = &head;
+
+static void *
+pool_main(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		struct request *r;
+
+		pthread_mutex_lock(&lock);
+		while (head == NULL)
+			pthread_cond_wait(&more, &lock);
+		r = head;
+		head = r->next;
+		if (head == NULL)
+			tail = &head;
+		pthread_mutex_unlock(&lock);
+		r->run(r);
+	}
+	return NULL;
+}
+
+void
+pool_start(unsigned n)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+
+	pthread_attr_init(&attr);
+	if (pthread_attr_setstacksize(&attr, STACK_SIZE) != 0)
+		fatalx("pool stack");
+	while (n-- > 0)
+		if (pthread_create(&t, &attr, pool_main, NULL) != 0)
+			fatalx("pool thread");
+	pthread_attr_destroy(&attr);
+}
+
+void
+pool_submit(struct request *r, void (*run)(struct request *))
+{
+	r->run = run;
+	r->next = NULL;
+	pthread_mutex_lock(&lock);
+	*tail = r;
+	tail = &r->next;
+	pthread_mutex_unlock(&lock);
+	pthread_cond_signal(&more);
+}
+
+_Bool
+pace_fast(const struct pace *p)
+{
+	return atomic_load_explicit(&p->ns, memory_order_relaxed) < FAST_NS;
+}
+
+void
+pace_learn(struct pace *p, uint64_t ns)
+{
+	int64_t old = atomic_load_explicit(&p->ns, memory_order_relaxed);
+	int64_t now = ns > UINT32_MAX / 2 ? UINT32_MAX / 2 : (int64_t)ns;
+
+	/* Racing threads may lose a sample: it is an average. */
+	atomic_store_explicit(&p->ns, (uint32_t)(old + (now - old) / 8), memory_order_relaxed);
+}
+
+uint64_t
+pace_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}

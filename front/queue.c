@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The queue thread: takes chains from its ring, has them decoded and served, reaps its lanes, sleeps. And the control
+ * thread's handle on it (device.h): start, stop (which waits until everything taken has been returned), pause.
+ * Runs in: front.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "front/front.h"
+
+#define STACK_SIZE	(128u << 10)
+#define DRAIN_MAX	64u		/* chains taken before the lanes are looked at again */
+
+static void
+wake(struct queue *q)
+{
+	const uint64_t one = 1;
+
+	if (write(q->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
+		fatal("queue %u: eventfd", q->index);
+}
+
+static struct request *
+slot_get(struct queue *q, unsigned leave)
+{
+	struct request *r = NULL;
+
+	pthread_mutex_lock(&q->slot_lock);
+	if (q->nfree > leave) {
+		r = q->free;
+		q->free = r->next;
+		q->nfree--;
+	}
+	pthread_mutex_unlock(&q->slot_lock);
+	if (r != NULL) {
+		r->seq++;
+		r->next = NULL;
+		r->lane = NULL;
+		r->internal = false;
+		r->h = r->h2 = NULL;
+		r->fd = -1;
+		r->done_bytes = 0;
+	}
+	return r;
+}
+
+static void
+slot_put(struct queue *q, struct request *r)
+{
+	pthread_mutex_lock(&q->slot_lock);
+	r->next = q->free;
+	q->free = r;
+	q->nfree++;
+	pthread_mutex_unlock(&q->slot_lock);
+	if (atomic_exchange(&q->starved, false))
+		wake(q);
+}
+
+struct request *
+queue_internal_request(struct queue *q)
+{
+	struct request *r;
+
+	while ((r = slot_get(q, 0)) == NULL)
+		lanes_wait(q);
+	r->internal = true;
+	return r;
+}
+
+void
+request_finish(struct request *r, uint32_t len)
+{
+	struct queue *q = r->q;
+	bool mine = pthread_equal(pthread_self(), q->thread) != 0, internal = r->internal;
+
+	if (!internal) {
+		vring_push(&q->ring, r->chain.head, len);
+		if (mine)
+			q->signal = true;
+		else
+			vring_signal(&q->ring);
+	}
+	slot_put(q, r);
+	/* The queue thread may be waiting for the last one before it parks. */
+	if (!internal && atomic_fetch_sub(&q->inflight, 1) == 1 && !mine && atomic_load(&q->attention))
+		wake(q);
+}
+
+void
+request_return(struct request *r)
+{
+	struct queue *q = r->q;
+
+	pthread_mutex_lock(&q->slot_lock);
+	r->next = q->returned;
+	q->returned = r;
+	pthread_mutex_unlock(&q->slot_lock);
+	wake(q);
+}
+
+/* Run what the pool has handed back. */
+static bool
+take_returned(struct queue *q)
+{
+	struct request *r, *next;
+
+	pthread_mutex_lock(&q->slot_lock);
+	r = q->returned;
+	q->returned = NULL;
+	pthread_mutex_unlock(&q->slot_lock);
+	if (r == NULL)
+		return false;
+	for (; r != NULL; r = next) {
+		next = r->next;
+		r->run(r);
+	}
+	return true;
+}
+
+/* Take chains from the ring and serve them. Returns true if there was one. */
+static bool
+drain(struct queue *q)
+{
+	bool any = false;
+
+	for (unsigned n = 0; n < DRAIN_MAX; n++) {
+		struct request *r = slot_get(q, SLOTS_INTERNAL);
+		int got;
+
+		if (r == NULL) {
+			atomic_store(&q->starved, true);
+			/* One may have come back before starved was seen. */
+			if ((r = slot_get(q, SLOTS_INTERNAL)) == NULL)
+				break;
+			atomic_store(&q->starved, false);
+		}
+		r->chain.iov = q->iovs + (size_t)r->slot * VRING_SEGS_MAX;
+		got = vring_pop(&q->ring, &q->dev->memory, &r->chain);
+		if (got != 1) {
+			slot_put(q, r);
+			break;
+		}
+		any = true;
+		q->served++;
+		atomic_fetch_add(&q->inflight, 1);
+		fuse_dispatch(q, r);
+	}
+	return any;
+}
+
+static void
+signal_guest(struct queue *q)
+{
+	if (q->signal) {
+		q->signal = false;
+		vring_signal(&q->ring);
+	}
+}
+
+static void
+drain_fd(int fd)
+{
+	uint64_t buf;
+
+	if (read(fd, &buf, sizeof(buf)) == -1 && errno != EAGAIN && errno != EINTR)
+		log_debug("kick: %s", strerrordesc_np(errno));
+}
+
+/* Sleep until a kick, a reply, or somebody wants something. taking: chains may be popped. */
+static void
+sleep_until_work(struct queue *q, bool taking)
+{
+	struct pollfd p[2 + RPC_LANES_MAX];
+	nfds_t n = 0;
+	bool kicks = taking && !atomic_load(&q->starved);
+
+	if (kicks && vring_enable_kick(&q->ring))
+		return;
+	p[n++] = (struct pollfd){ .fd = q->wake_fd, .events = POLLIN };
+	p[n++] = (struct pollfd){ .fd = kicks && !q->ring.broken ? q->kick_fd : -1, .events = POLLIN };
+	for (unsigned i = 0; i < q->nlanes; i++)
+		if (q->lane[i]->inflight > 0)
+			p[n++] = (struct pollfd){ .fd = q->lane[i]->sock, .events = POLLIN };
+	if (ppoll(p, n, NULL, NULL) == -1) {
+		if (errno != EINTR)
+			fatal("queue %u: ppoll", q->index);
+		return;
+	}
+	if (p[0].revents != 0)
+		drain_fd(q->wake_fd);
+	if (p[1].revents != 0) {
+		drain_fd(q->kick_fd);
+		/* Nobody can kick any more: the ring is dead until it is set up anew. */
+		if ((p[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+			q->ring.broken = true;
+	}
+	if (kicks)
+		vring_disable_kick(&q->ring);
+}
+
+/*
+ * Do what the control thread wishes. Returns true when chains may be taken; false while only what was taken is to be
+ * finished. Blocks while parked.
+ */
+static bool
+obey(struct queue *q)
+{
+	bool taking;
+
+	if (!atomic_load(&q->attention))
+		return true;
+	pthread_mutex_lock(&q->ctl_lock);
+	for (;;) {
+		bool drained = atomic_load(&q->inflight) == 0;
+
+		if (q->want_run && !q->want_pause) {
+			q->running = true;
+			q->parked = false;
+			atomic_store(&q->attention, false);
+			taking = true;
+			break;
+		}
+		if (q->want_pause || drained) {
+			q->parked = true;
+			if (!q->want_run && drained)
+				q->running = false;
+			pthread_cond_broadcast(&q->ctl_cond);
+			pthread_cond_wait(&q->ctl_cond, &q->ctl_lock);
+			continue;
+		}
+		q->parked = false;
+		taking = false;
+		break;
+	}
+	pthread_mutex_unlock(&q->ctl_lock);
+	return taking;
+}
+
+static void *
+queue_main(void *arg)
+{
+	struct queue *q = arg;
+
+	for (;;) {
+		bool taking = obey(q), work = false;
+
+		if (taking)
+			work = drain(q);
+		work |= take_returned(q);
+		forgets_flush(q);
+		lanes_flush(q);
+		work |= lanes_reap(q);
+		signal_guest(q);
+		if (!work)
+			sleep_until_work(q, taking);
+	}
+	return NULL;
+}
+
+/* What the control thread asks for, and the thread's answer. */
+static void
+wish(struct queue *q, bool run, bool pause)
+{
+	pthread_mutex_lock(&q->ctl_lock);
+	q->want_run = run;
+	q->want_pause = pause;
+	atomic_store(&q->attention, true);
+	pthread_cond_broadcast(&q->ctl_cond);
+	pthread_mutex_unlock(&q->ctl_lock);
+	wake(q);
+}
+
+static void
+wait_parked(struct queue *q, bool stopped)
+{
+	pthread_mutex_lock(&q->ctl_lock);
+	while (!q->parked || (stopped && q->running))
+		pthread_cond_wait(&q->ctl_cond, &q->ctl_lock);
+	pthread_mutex_unlock(&q->ctl_lock);
+}
+
+bool
+device_running(const struct device *d, unsigned n)
+{
+	return d->queue[n]->want_run;
+}
+
+int
+device_start(struct device *d, unsigned n, int kick_fd)
+{
+	struct queue *q = d->queue[n];
+	int r;
+
+	if (q->want_run)
+		return 0;
+	r = vring_start(&q->ring, &d->memory);
+	if (r != 0)
+		return r;
+	q->kick_fd = kick_fd;
+	wish(q, true, false);
+	return 0;
+}
+
+void
+device_stop(struct device *d, unsigned n)
+{
+	struct queue *q = d->queue[n];
+
+	if (!q->want_run)
+		return;
+	wish(q, false, false);
+	wait_parked(q, true);
+	vring_signal(&q->ring);
+	q->kick_fd = -1;
+}
+
+void
+device_pause(struct device *d)
+{
+	for (unsigned i = 0; i < NQUEUES; i++)
+		if (d->queue[i]->want_run)
+			wish(d->queue[i], true, true);
+	for (unsigned i = 0; i < NQUEUES; i++)
+		if (d->queue[i]->want_run)
+			wait_parked(d->queue[i], false);
+}
+
+void
+device_resume(struct device *d)
+{
+	for (unsigned i = 0; i < NQUEUES; i++)
+		if (d->queue[i]->want_run)
+			wish(d->queue[i], true, false);
+}
+
+void
+device_set_call(struct device *d, unsigned n, int fd)
+{
+	struct queue *q = d->queue[n];
+	int old;
+
+	pthread_mutex_lock(&q->ring.used_lock);
+	old = q->ring.call_fd;
+	q->ring.call_fd = fd;
+	pthread_mutex_unlock(&q->ring.used_lock);
+	fd_close(&old);
+	/* What was pushed meanwhile may have been signalled to nobody. */
+	if (fd >= 0 && q->want_run)
+		vring_signal(&q->ring);
+}
+
+void
+device_reset(struct device *d)
+{
+	session_wipe(d->queue[0]->s);
+}
+
+static void *
+pages(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		fatal("mmap of %zu bytes", size);
+	return p;
+}
+
+static void
+make_slots(struct queue *q)
+{
+	q->slots = pages(SLOTS_MAX * sizeof(*q->slots));
+	q->iovs = pages((size_t)SLOTS_MAX * VRING_SEGS_MAX * sizeof(*q->iovs));
+	for (unsigned i = SLOTS_MAX; i-- > 0;) {
+		struct request *r = &q->slots[i];
+
+		r->q = q;
+		r->slot = i;
+		r->next = q->free;
+		q->free = r;
+	}
+	q->nfree = SLOTS_MAX;
+}
+
+struct queue *
+queue_new(struct device *d, struct session *s, unsigned index, struct lane **lanes, unsigned nlanes)
+{
+	struct queue *q = calloc(1, sizeof(*q));
+	pthread_attr_t attr;
+
+	if (q == NULL)
+		fatal("queue");
+	q->index = index;
+	q->dev = d;
+	q->s = s;
+	q->lane = lanes;
+	q->nlanes = nlanes;
+	q->kick_fd = -1;
+	q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->wake_fd == -1)
+		fatal("eventfd");
+	vring_init(&q->ring);
+	make_slots(q);
+	q->rx = pages(RPC_MSG_MAX);
+	q->inbuf = pages(REQUEST_MAX + 8);
+	q->bulk = pages(RPC_IO_MAX);
+	pthread_mutex_init(&q->ctl_lock, NULL);
+	pthread_cond_init(&q->ctl_cond, NULL);
+	pthread_mutex_init(&q->slot_lock, NULL);
+	atomic_store(&q->attention, true);
+	d->queue[index] = q;
+	d->ring[index] = &q->ring;
+	pthread_attr_init(&attr);
+	if (pthread_attr_setstacksize(&attr, STACK_SIZE) != 0 || pthread_create(&q->thread, &attr, queue_main, q) != 0)
+		fatal("queue thread");
+	pthread_attr_destroy(&attr);
+	return q;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The FUSE session: INIT, DESTROY, and forgetting. INIT and DESTROY wipe what the guest knows, here and in the worker;
+ * node ids go on counting, so nothing old is ever mistaken for something new. Runs in: front, queue threads.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "front/fuse.h"
+#include "front/handles.h"
+#include "front/nodes.h"
+
+#define MINOR		38u
+#define MINOR_MIN	27u
+#define MAX_BACKGROUND	65535u
+
+/* Always granted if offered (spec/fuse.md section 2). */
+#define FLAGS_ALWAYS (FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR |	\
+	FUSE_AUTO_INVAL_DATA | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SUBMOUNTS |	\
+	FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP | FUSE_ALLOW_IDMAP)
+#define FLAGS_READDIRPLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
+
+void
+session_wipe(struct session *s)
+{
+	atomic_store(&s->inited, false);
+	handles_wipe();
+	nodes_wipe();
+}
+
+static void
+wiped_for_destroy(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	(void)l;
+	(void)h;
+	(void)fd;
+	reply_none(r);
+}
+
+int
+fuse_destroy(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	void *h;
+
+	(void)arg;
+	(void)var;
+	(void)varlen;
+	session_wipe(r->q->s);
+	return lanes_add(r, RPC_RESET, wiped_for_destroy, 0, NULL, 0, NULL, 0, NULL, 0, &h);
+}
+
+static void
+negotiate(struct session *s, struct fuse_init_out *out, const struct fuse_init_in *in, uint64_t offered)
+{
+	uint64_t enabled = offered & (FLAGS_ALWAYS | FLAGS_READDIRPLUS);
+
+	atomic_store(&s->supp_groups, (enabled & FUSE_CREATE_SUPP_GROUP) != 0);
+	atomic_store(&s->submounts, (enabled & FUSE_SUBMOUNTS) != 0 && (s->dev & DEV_ANNOUNCE_SUBMOUNTS) != 0);
+	memset(out, 0, sizeof(*out));
+	out->major = FUSE_KERNEL_VERSION;
+	out->minor = MINOR;
+	out->max_readahead = in->max_readahead;
+	out->flags = (uint32_t)enabled;
+	out->flags2 = (uint32_t)(enabled >> 32);
+	out->max_background = MAX_BACKGROUND;
+	out->congestion_threshold = MAX_BACKGROUND / 4 * 3;
+	out->max_write = MAX_WRITE;
+	out->time_gran = 1;
+	out->max_pages = (uint16_t)(MAX_WRITE / (unsigned)sysconf(_SC_PAGESIZE));
+}
+
+static void
+wiped_for_init(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	struct fuse_init_out out;
+
+	(void)l;
+	(void)fd;
+	if (h->error != 0) {
+		reply_error(r, h->error);
+		return;
+	}
+	negotiate(r->q->s, &out, &r->arg.init, r->offset);
+	atomic_store(&r->q->s->inited, true);
+	reply_body(r, &out, sizeof(out));
+}
+
+int
+fuse_init(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	struct fuse_init_in *in = &r->arg.init;
+	struct fuse_init_out out = { .major = FUSE_KERNEL_VERSION, .minor = MINOR };
+	void *h;
+
+	memset(in, 0, sizeof(*in));
+	memcpy(in, arg, 16);
+	if (in->major < FUSE_KERNEL_VERSION)
+		return -EPROTO;
+	if (in->major > FUSE_KERNEL_VERSION) {
+		/* The guest will come back with our version. */
+		reply_body(r, &out, sizeof(out));
+		return 0;
+	}
+	if (in->minor < MINOR_MIN)
+		return -EPROTO;
+	if ((in->flags & FUSE_INIT_EXT) != 0) {
+		if (varlen < sizeof(*in) - 16)
+			return -EINVAL;
+		memcpy((char *)in + 16, var, sizeof(*in) - 16);
+	}
+	r->offset = in->flags | ((in->flags & FUSE_INIT_EXT) != 0 ? (uint64_t)in->flags2 << 32 : 0);
+	session_wipe(r->q->s);
+	return lanes_add(r, RPC_RESET, wiped_for_init, 0, NULL, 0, NULL, 0, NULL, 0, &h);
+}
+
+int
+fuse_interrupt(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	(void)arg;
+	(void)var;
+	(void)varlen;
+	reply_none(r);
+	return 0;
+}
+
+int
+fuse_forget(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_forget_in *in = arg;
+	uint64_t n;
+
+	(void)var;
+	(void)varlen;
+	if (nodes_forget(r->in.nodeid, in->nlookup, &n))
+		forgets_add(r->q, r->in.nodeid, n);
+	reply_none(r);
+	return 0;
+}
+
+int
+fuse_batch_forget(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_batch_forget_in *in = arg;
+
+	if ((uint64_t)in->count * sizeof(struct fuse_forget_one) > MAX_WRITE)
+		return -ENOMEM;
+	if (varlen < in->count * sizeof(struct fuse_forget_one))
+		return -EINVAL;
+	for (uint32_t i = 0; i < in->count; i++) {
+		struct fuse_forget_one one;
+		uint64_t n;
+
+		memcpy(&one, var + i * sizeof(one), sizeof(one));
+		if (nodes_forget(one.nodeid, one.nlookup, &n))
+			forgets_add(r->q, one.nodeid, n);
+	}
+	reply_none(r);
+	return 0;
+}
+
+void
+forgets_add(struct queue *q, uint64_t node, uint64_t n)
+{
+	if (q->nforgets == q->forgets_room) {
+		size_t room = q->forgets_room == 0 ? RPC_FORGETS_MAX : q->forgets_room * 2;
+		void *p = reallocarray(q->forgets, room, sizeof(*q->forgets));
+
+		if (p == NULL)
+			fatalx("out of memory");
+		q->forgets = p;
+		q->forgets_room = room;
+	}
+	q->forgets[q->nforgets++] = (struct rpc_forget1){ .node = node, .nlookup = n };
+}
+
+static void
+forgotten(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	(void)l;
+	(void)h;
+	(void)fd;
+	request_finish(r, 0);
+}
+
+void
+forgets_flush(struct queue *q)
+{
+	size_t done = 0;
+
+	/* lanes_add() may wait, and meanwhile more may be added behind. */
+	while (done < q->nforgets) {
+		struct request *r = queue_internal_request(q);
+		size_t n = MIN(q->nforgets - done, RPC_FORGETS_MAX);
+		struct rpc_forget1 batch[RPC_FORGETS_MAX];
+		void *h;
+
+		memcpy(batch, q->forgets + done, n * sizeof(batch[0]));
+		if (lanes_add(r, RPC_FORGET, forgotten, 0, batch, n, NULL, 0, NULL, 0, &h) != 0)
+			fatalx("forget");
+		done += n;
+	}
+	q->nforgets = 0;
+}
