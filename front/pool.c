@@ -5,10 +5,9 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "common/log.h"
 #include "front/front.h"
+#include "front/threads.h"
 
-#define STACK_SIZE	(128u << 10)
 #define FAST_NS		200000u
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -38,16 +37,8 @@ pool_main(void *arg)
 void
 pool_start(unsigned n)
 {
-	pthread_attr_t attr;
-	pthread_t t;
-
-	pthread_attr_init(&attr);
-	if (pthread_attr_setstacksize(&attr, STACK_SIZE) != 0)
-		fatalx("pool stack");
 	while (n-- > 0)
-		if (pthread_create(&t, &attr, pool_main, NULL) != 0)
-			fatalx("pool thread");
-	pthread_attr_destroy(&attr);
+		thread_start(pool_main, NULL);
 }
 
 void

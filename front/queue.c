@@ -15,8 +15,8 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "front/front.h"
+#include "front/threads.h"
 
-#define STACK_SIZE	(128u << 10)
 #define DRAIN_MAX	64u		/* chains taken before the lanes are looked at again */
 
 static void
@@ -393,7 +393,6 @@ struct queue *
 queue_new(struct device *d, struct session *s, unsigned index, struct lane **lanes, unsigned nlanes)
 {
 	struct queue *q = calloc(1, sizeof(*q));
-	pthread_attr_t attr;
 
 	if (q == NULL)
 		fatal("queue");
@@ -417,9 +416,6 @@ queue_new(struct device *d, struct session *s, unsigned index, struct lane **lan
 	atomic_store(&q->attention, true);
 	d->queue[index] = q;
 	d->ring[index] = &q->ring;
-	pthread_attr_init(&attr);
-	if (pthread_attr_setstacksize(&attr, STACK_SIZE) != 0 || pthread_create(&q->thread, &attr, queue_main, q) != 0)
-		fatal("queue thread");
-	pthread_attr_destroy(&attr);
+	q->thread = thread_start(queue_main, q);
 	return q;
 }

@@ -233,7 +233,7 @@ serve_one(struct vu_session *s, struct vu_msg *m)
 enum vhost_end
 vhost_user_serve(struct device *dev, int sock, int control)
 {
-	struct vu_session s = { .dev = dev, .sock = sock, .control = control };
+	struct vu_session s = { .dev = dev, .sock = sock, .control = control, .backend_fd = -1 };
 	struct vu_msg m;
 	int rc;
 
@@ -250,5 +250,6 @@ vhost_user_serve(struct device *dev, int sock, int control)
 		device_set_call(dev, q, -1);
 		fd_close(&s.ring[q].kick_fd);
 	}
+	fd_close(&s.backend_fd);
 	return rc == IO_BAD ? VHOST_BAD : VHOST_EOF;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/fd.h"
 #include "common/log.h"
 #include "front/vhost_user_session.h"
 
@@ -100,12 +101,12 @@ vu_get_queue_num(struct vu_session *s, struct vu_msg *m)
 	return reply_u64(m, NQUEUES);
 }
 
-/* We never send requests of our own: the channel is taken and closed. */
+/* We never send requests of our own, but the VMM may take the end of the channel for ours: it stays open. */
 int
 vu_set_backend_req_fd(struct vu_session *s, struct vu_msg *m)
 {
-	(void)s;
-	(void)m;
+	fd_close(&s->backend_fd);
+	s->backend_fd = fd_take(&m->fds[0]);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct vu_ring {
 struct vu_session {
 	struct device	*dev;
 	int	sock, control;
+	int	backend_fd;		/* SET_BACKEND_REQ_FD; -1 = none */
 	bool	owned;
 	bool	features_asked;		/* GET_FEATURES was seen: REPLY_ACK may work */
 	uint64_t features;		/* acknowledged */

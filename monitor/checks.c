@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The checks before anything is created. Runs in: monitor, before it waits for its client. Bytes written by: whoever
+ * starts the daemon (trusted), and the kernel.
+ */
+#include "monitor/checks.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+
+int
+checks_privileges(void)
+{
+	static const struct { int cap; const char *name; } needed[] = {
+		{ CAP_SYS_ADMIN, "SYS_ADMIN" }, { CAP_SETPCAP, "SETPCAP" }, { CAP_SETUID, "SETUID" },
+		{ CAP_SETGID, "SETGID" }, { CAP_KILL, "KILL" }, { CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH" },
+	};
+
+	if (geteuid() != 0) {
+		log_error("running as a user other than root is not supported yet");
+		return -EPERM;
+	}
+	if (capng_get_caps_process() != 0) {
+		log_error("cannot read my capabilities");
+		return -EIO;
+	}
+	for (size_t i = 0; i < countof(needed); i++)
+		if (capng_have_capability(CAPNG_EFFECTIVE, (unsigned)needed[i].cap) != 1) {
+			log_error("capability CAP_%s is needed to start, and missing", needed[i].name);
+			return -EPERM;
+		}
+	return 0;
+}
+
+static int
+read_nr_open(uint64_t *res)
+{
+	char buf[32] = "";
+	ssize_t n = -1;
+	int fd = open("/proc/sys/fs/nr_open", O_RDONLY | O_CLOEXEC);
+
+	if (fd != -1)
+		n = read(fd, buf, sizeof(buf) - 1);
+	fd_close(&fd);
+	if (n <= 0) {
+		log_error("cannot read /proc/sys/fs/nr_open: %s", strerrordesc_np(n == 0 ? EIO : errno));
+		return -EIO;
+	}
+	*res = strtoull(buf, NULL, 10);
+	return 0;
+}
+
+static int
+set_nofile(uint64_t n)
+{
+	struct rlimit rl = { .rlim_cur = n, .rlim_max = n };
+
+	return setrlimit(RLIMIT_NOFILE, &rl) == -1 ? -errno : 0;
+}
+
+/* Files that are not inodes of the guest: as virtiofsd counts them, so that the same limits are refused. */
+#define NOFILE_OVERHEAD	609u
+#define NOFILE_DEFAULT	1000000u
+#define NOFILE_FEW	128u
+
+static int
+raise_nofile(const struct options *o, uint64_t nr_open, uint64_t soft, uint64_t hard, uint64_t *limit)
+{
+	uint64_t target = MIN(NOFILE_DEFAULT, nr_open);
+	int r;
+
+	*limit = soft;
+	if (o->nofile_given && o->nofile > nr_open) {
+		log_error("--rlimit-nofile=%ju is above the system's limit /proc/sys/fs/nr_open, %ju",
+		    (uintmax_t)o->nofile, (uintmax_t)nr_open);
+		return -EINVAL;
+	}
+	if (o->nofile_given && o->nofile > 0) {
+		if ((r = set_nofile(o->nofile)) != 0)
+			log_error("cannot set the limit of open files to %ju: %s", (uintmax_t)o->nofile,
+			    strerrordesc_np(-r));
+		*limit = o->nofile;
+		return r;
+	}
+	if (o->nofile_given || soft >= NOFILE_DEFAULT)
+		return 0;
+	*limit = target;
+	if (set_nofile(target) == 0)
+		return 0;
+	log_warn("cannot set the limit of open files to %ju, using the hard limit %ju", (uintmax_t)target, (uintmax_t)hard);
+	*limit = hard;
+	if ((r = set_nofile(hard)) != 0)
+		log_error("cannot set the limit of open files to %ju: %s", (uintmax_t)hard, strerrordesc_np(-r));
+	return r;
+}
+
+int
+checks_nofile(const struct options *o, uint64_t *limit)
+{
+	struct rlimit rl;
+	uint64_t nr_open, overhead;
+	int r;
+
+	if ((r = read_nr_open(&nr_open)) != 0)
+		return r;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1) {
+		log_error("getrlimit: %s", strerrordesc_np(errno));
+		return -EIO;
+	}
+	if ((r = raise_nofile(o, nr_open, rl.rlim_cur, rl.rlim_max, limit)) != 0)
+		return r;
+	overhead = MAX(o->pool_size, 1);
+	overhead = overhead > UINT64_MAX - NOFILE_OVERHEAD ? UINT64_MAX : overhead + NOFILE_OVERHEAD;
+	if (*limit < overhead) {
+		log_error("the limit of open files, %ju, is too low: at least %ju are needed", (uintmax_t)*limit,
+		    (uintmax_t)overhead);
+		return -EMFILE;
+	}
+	if (*limit - overhead < NOFILE_FEW)
+		log_warn("the limit of open files, %ju, leaves the guest only %ju", (uintmax_t)*limit,
+		    (uintmax_t)(*limit - overhead));
+	return 0;
+}
+
+int
+checks_share(const char *path, int *fd)
+{
+	struct stat st;
+	char *real;
+
+	if (stat(path, &st) == -1 || !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))) {
+		log_error("'%s' does not exist or is neither a directory nor a file", path);
+		return -ENOENT;
+	}
+	if (S_ISREG(st.st_mode)) {
+		log_error("'%s' is a file: only directories can be shared", path);
+		return -ENOTDIR;
+	}
+	real = realpath(path, NULL);
+	*fd = real == NULL ? -1 : open(real, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd == -1) {
+		int saved = errno;
+
+		log_error("cannot open the shared directory '%s': %s", path, strerrordesc_np(saved));
+		free(real);
+		return -saved;
+	}
+	free(real);
+	return 0;
+}
+
+int
+checks_front_user(const char *name, uid_t *uid, gid_t *gid)
+{
+	struct passwd *pw;
+
+	if (name != NULL)
+		pw = getpwnam(name);
+	else if ((pw = getpwnam("virtiofsd")) == NULL)
+		pw = getpwnam("nobody");
+	if (pw == NULL && name != NULL)
+		log_error("--front-user: there is no user '%s'", name);
+	else if (pw == NULL)
+		log_error("there is neither a user 'virtiofsd' nor 'nobody': name one with --front-user");
+	else if (pw->pw_uid == 0 || pw->pw_gid == 0)
+		log_error("the user of the front process, '%s', must have neither uid nor gid 0", pw->pw_name);
+	if (pw == NULL || pw->pw_uid == 0 || pw->pw_gid == 0)
+		return -EINVAL;
+	*uid = pw->pw_uid;
+	*gid = pw->pw_gid;
+	endpwent();
+	return 0;
+}

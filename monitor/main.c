@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * virtiofsd: the process that the user starts. Set up, wait for the client, start front and worker, drop what was needed
+ * for that, seal, watch. It never reads a byte of the guest. Runs in: monitor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/privs.h"
+#include "monitor/checks.h"
+#include "monitor/logsink.h"
+#include "monitor/options.h"
+#include "monitor/seccomp.h"
+#include "monitor/socket.h"
+#include "monitor/spawn.h"
+#include "monitor/start.h"
+#include "monitor/supervise.h"
+#include "monitor/vault.h"
+
+#ifndef VERSION
+#define VERSION "0.1.0"
+#endif
+
+struct monitor {
+	struct options opts;
+	uint64_t fd_limit;
+	int	share;
+	uid_t	front_uid;
+	gid_t	front_gid;
+	struct spawn_files files;
+	struct listener listener;
+	struct session session;
+};
+
+/* Numbers 0 to 2 must not become something that a message to standard error could overwrite. */
+static bool
+open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+/* Do what needs no daemon. Returns the exit status, or -1 to go on. */
+static int
+answer_and_exit(const struct options *o)
+{
+	switch (o->action) {
+	case OPTIONS_RUN:
+		return -1;
+	case OPTIONS_NO_ARGS:
+		options_help(stderr, false);
+		return 2;
+	case OPTIONS_SHORT_HELP:
+	case OPTIONS_LONG_HELP:
+		options_help(stdout, o->action == OPTIONS_LONG_HELP);
+		break;
+	case OPTIONS_VERSION:
+		puts("virtiofsd " VERSION);
+		break;
+	case OPTIONS_CAPABILITIES:
+		options_capabilities(stdout);
+		break;
+	}
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* Everything that can fail without a client: check it, open it, make the socket last. */
+static int
+set_up(struct monitor *m)
+{
+	const struct options *o = &m->opts;
+	int r;
+
+	if ((r = checks_privileges()) != 0 ||
+	    (r = checks_share(o->shared_dir, &m->share)) != 0 ||
+	    (r = checks_front_user(o->front_user, &m->front_uid, &m->front_gid)) != 0 ||
+	    (r = spawn_open_files(&m->files)) != 0 ||
+	    (r = checks_nofile(o, &m->fd_limit)) != 0)
+		return r;
+	privs_drop_groups();
+	r = vault_new(start_fd_budget(m->fd_limit), VAULT_NODES_MAX, &m->session.vault);
+	if (r == 0)
+		r = supervise_signals(&m->session.sigfd);
+	if (r != 0) {
+		log_error("cannot start: %s", strerrordesc_np(-r));
+		return r;
+	}
+	return o->socket_path != NULL ? socket_listen(o->socket_path, &m->listener) :
+	    socket_inherited(o->fd, &m->listener);
+}
+
+/* Start the worker, then the front, with all that connects them. */
+static int
+start_children(struct monitor *m, int conn)
+{
+	struct child *worker = &m->session.child[CHILD_WORKER], *front = &m->session.child[CHILD_FRONT];
+	struct lanes lanes = { .n = 0 };
+	int put[2] = { -1, -1 }, get[2] = { -1, -1 }, r;
+
+	if ((r = start_lanes(start_nlanes(&m->opts), &lanes)) != 0 ||
+	    (r = start_pair(put)) != 0 || (r = start_pair(get)) != 0 ||
+	    (r = spawn_child(&m->files, CHILD_WORKER, worker)) != 0 ||
+	    (r = start_worker(worker->ctl, &m->opts, &lanes, m->share, put[1], get[1], m->fd_limit)) != 0 ||
+	    (r = spawn_child(&m->files, CHILD_FRONT, front)) != 0 ||
+	    (r = start_front(front->ctl, &m->opts, &lanes, conn, m->front_uid, m->front_gid)) != 0)
+		goto out;
+	r = vault_attach(m->session.vault, put[0], get[0]);
+	put[0] = get[0] = -1;
+out:
+	start_lanes_close(&lanes);
+	fd_close_all(put, 2);
+	fd_close_all(get, 2);
+	return r;
+}
+
+/* Keep what is needed to watch and to remember, close the rest, and start the vault's thread under that. */
+static int
+drop_and_seal(struct monitor *m)
+{
+	static const int caps[] = {
+		CAP_DAC_READ_SEARCH,	/* open_by_handle_at() for the vault */
+		CAP_KILL,		/* the front has another uid */
+	};
+	int r;
+
+	fd_close(&m->share);
+	fd_close_all(m->files.exe, CHILD_ROLES);
+	fd_close(&m->files.null);
+	privs_keep_caps(caps, countof(caps));
+	if (prctl(PR_SET_DUMPABLE, 0) == -1)
+		fatal("prctl(PR_SET_DUMPABLE)");
+	privs_no_new();
+	if ((r = vault_start(m->session.vault)) != 0)
+		log_error("cannot start the vault's thread: %s", strerrordesc_np(-r));
+	else if ((r = seccomp_monitor(m->opts.seccomp)) != 0)
+		log_error("cannot load the seccomp profile: %s", strerrordesc_np(-r));
+	return r;
+}
+
+/* From the first client to the end. Returns as supervise(). */
+static int
+serve(struct monitor *m)
+{
+	int conn = -1, r;
+
+	log_info("Waiting for vhost-user socket connection...");
+	r = socket_accept(&m->listener, m->session.sigfd, &conn);
+	if (r == -EINTR)
+		return -supervise_take_signal(m->session.sigfd);
+	if (r != 0)
+		return 1;
+	log_info("Client connected, servicing requests");
+	r = start_children(m, conn);
+	fd_close(&conn);
+	if (r != 0 || drop_and_seal(m) != 0)
+		return 1;
+	/* From here on the guest may speak. */
+	return supervise(&m->session);
+}
+
+/* SIGINT: end as if it had not been caught, so that a shell sees what it expects. */
+static int
+exit_status(int end)
+{
+	if (end == -SIGINT) {
+		struct sigaction dfl = { .sa_handler = SIG_DFL };
+		sigset_t set;
+
+		sigemptyset(&set);
+		sigaddset(&set, SIGINT);
+		if (sigaction(SIGINT, &dfl, NULL) == 0 && sigprocmask(SIG_UNBLOCK, &set, NULL) == 0)
+			raise(SIGINT);
+	}
+	return end >= 0 ? end : 1;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct monitor m = {
+		.share = -1,
+		.files = { .exe = { -1, -1 }, .null = -1 },
+		.listener = { .fd = -1, .pid_fd = -1, .dir = -1 },
+		.session = {
+			.child = { { .role = CHILD_WORKER, .pidfd = -1, .ctl = -1 },
+			    { .role = CHILD_FRONT, .pidfd = -1, .ctl = -1 } },
+			.sigfd = -1,
+		},
+	};
+	char err[OPTIONS_ERROR_MAX];
+	int status = 1;
+
+	if (!open_standard_fds())
+		return 1;
+	if (options_parse(argc, argv, &m.opts, err) != 0) {
+		options_usage_error(stderr, err);
+		return 2;
+	}
+	if ((status = answer_and_exit(&m.opts)) != -1)
+		return status;
+	/* One heap for both threads: a second one costs memory and, once sealed, nothing speaks for it. */
+	mallopt(M_ARENA_MAX, 1);
+	logsink_init(m.opts.log_level);
+
+	status = set_up(&m) == 0 ? serve(&m) : 1;
+	supervise_end(&m.session);
+	socket_close(&m.listener);
+	status = exit_status(status);
+	/* Not exit(): the vault's thread may hang in a file system, and nothing is left to be flushed. */
+	_exit(status);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * clone and exec of front and worker. Both executables are found beside /proc/self/exe and opened at start. The child's
+ * side of the clone makes system calls only: the monitor may have threads by then.
+ * Runs in: monitor.
+ */
+#include "monitor/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "proto/control.h"
+
+struct role {
+	const char *name, *file, *title, *log;
+	uint64_t flags;
+};
+
+#define NAMESPACES	(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+
+static const struct role roles[CHILD_ROLES] = {
+	[CHILD_WORKER] = { "worker", "virtiofsd-worker", "virtiofsd: worker", "virtiofsd::worker",
+	    NAMESPACES | CLONE_NEWCGROUP },
+	[CHILD_FRONT] = { "front", "virtiofsd-front", "virtiofsd: front", "virtiofsd::front",
+	    NAMESPACES | CLONE_NEWCGROUP },
+};
+
+const char *
+spawn_name(enum child_role role)
+{
+	return roles[role].name;
+}
+
+static int
+open_exe(int dir, const char *dirname, const char *file, int *fd)
+{
+	struct stat st;
+
+	*fd = openat(dir, file, O_PATH | O_CLOEXEC);
+	if (*fd == -1 || fstat(*fd, &st) == -1) {
+		int saved = errno;
+
+		log_error("cannot find %s/%s: %s", dirname, file, strerrordesc_np(saved));
+		return -saved;
+	}
+	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)) {
+		log_error("%s/%s is not an executable file", dirname, file);
+		return -EACCES;
+	}
+	return 0;
+}
+
+int
+spawn_open_files(struct spawn_files *f)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	int dir, r = 0;
+
+	*f = (struct spawn_files){ .exe = { -1, -1 }, .null = -1 };
+	if (n <= 0) {
+		log_error("cannot read /proc/self/exe: is /proc mounted?");
+		return -ENOENT;
+	}
+	path[n] = '\0';
+	*strrchr(path, '/') = '\0';
+	dir = open(path[0] != '\0' ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir == -1) {
+		log_error("cannot open my own directory '%s': %s", path, strerrordesc_np(errno));
+		return -ENOENT;
+	}
+	for (int i = 0; i < CHILD_ROLES && r == 0; i++)
+		r = open_exe(dir, path, roles[i].file, &f->exe[i]);
+	fd_close(&dir);
+	if (r == 0 && (f->null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1) {
+		r = -errno;
+		log_error("cannot open /dev/null: %s", strerrordesc_np(-r));
+	}
+	return r;
+}
+
+/* Sanitizers find their settings in the environment; nothing else does. */
+static void
+child_environment(char *envp[8])
+{
+	int n = 0;
+
+#ifdef SANITIZE
+	static const char *const names[] = { "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=" };
+
+	for (char **e = environ; *e != NULL; e++)
+		for (size_t i = 0; i < countof(names); i++)
+			if (strncmp(*e, names[i], strlen(names[i])) == 0 && n < 7)
+				envp[n++] = *e;
+#endif
+	envp[n] = NULL;
+}
+
+static void ATTR_NORETURN
+child_fail(int ctl, const char *what)
+{
+	struct ctl_log m = { .h = { .op = CTL_LOG }, .level = LOG_ERROR };
+	const char *why = strerrordesc_np(errno);
+	size_t n = strlen(what), k = why != NULL ? strlen(why) : 0;
+
+	memcpy(m.text, what, n);
+	if (k > 0 && n + 2 + k <= sizeof(m.text)) {
+		memcpy(m.text + n, ": ", 2);
+		memcpy(m.text + n + 2, why, k);
+		n += 2 + k;
+	}
+	m.h.len = (uint32_t)(offsetof(struct ctl_log, text) + n);
+	if (msg_send(ctl, &m, m.h.len, NULL, 0, MSG_DONTWAIT) != 0)
+		_exit(126);
+	_exit(127);
+}
+
+/* The new process: from the monitor's state to that of an executable that begins. */
+static void ATTR_NORETURN
+child_exec(int ctl, int exe, int null, char *const argv[], char *const envp[])
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	/* Ignored signals and the mask survive exec. */
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)sigaction(sig, &dfl, NULL);
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
+		child_fail(ctl, "sigprocmask");
+	/* Out of the way of the numbers that mean something to the child. */
+	ctl = fcntl(ctl, F_DUPFD_CLOEXEC, 16);
+	exe = fcntl(exe, F_DUPFD_CLOEXEC, 16);
+	null = fcntl(null, F_DUPFD_CLOEXEC, 16);
+	if (ctl == -1 || exe == -1 || null == -1)
+		_exit(126);
+	if (dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 || dup2(ctl, CONTROL_FD) == -1)
+		child_fail(ctl, "dup2");
+#ifndef SANITIZE
+	if (dup2(null, STDERR_FILENO) == -1)
+		child_fail(ctl, "dup2");
+#endif
+	/* Not closed yet but at exec, as the executable is among them. */
+	if (close_range(CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
+		child_fail(ctl, "close_range");
+	execveat(exe, "", argv, envp, AT_EMPTY_PATH);
+	child_fail(ctl, "cannot execute");
+}
+
+int
+spawn_child(const struct spawn_files *f, enum child_role role, struct child *c)
+{
+	char title[32], *argv[] = { title, NULL }, *envp[8];
+	int pair[2], pidfd = -1;
+	struct clone_args ca = {
+		.flags = CLONE_PIDFD | roles[role].flags, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD,
+	};
+	long pid;
+
+	*c = (struct child){ .role = role, .log = { .name = roles[role].log }, .pidfd = -1, .ctl = -1 };
+	snprintf(title, sizeof(title), "%s", roles[role].title);
+	child_environment(envp);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1) {
+		int saved = errno;
+
+		log_error("socketpair: %s", strerrordesc_np(saved));
+		return -saved;
+	}
+	pid = syscall(SYS_clone3, &ca, sizeof(ca));
+	if (pid == 0)
+		child_exec(pair[1], f->exe[role], f->null, argv, envp);
+	if (pid == -1) {
+		int saved = errno;
+
+		log_error("cannot start the %s process: %s", roles[role].name, strerrordesc_np(saved));
+		fd_close_all(pair, 2);
+		return -saved;
+	}
+	fd_close(&pair[1]);
+	c->ctl = pair[0];
+	c->pidfd = pidfd;
+	log_debug("%s process started: pid %ld", roles[role].name, pid);
+	return 0;
+}
+
+void
+spawn_reap(struct child *c)
+{
+	siginfo_t si = { 0 };
+
+	if (c->pidfd == -1 || waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) == -1 || si.si_pid == 0)
+		return;
+	c->gone = true;
+	c->how_code = si.si_code;
+	c->how_status = si.si_status;
+	fd_close(&c->pidfd);
+}
+
+void
+spawn_kill(struct child *c)
+{
+	if (c->pidfd != -1 && syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) == -1 && errno != ESRCH)
+		log_warn("cannot kill the %s process: %s", roles[c->role].name, strerrordesc_np(errno));
+}
+
+void
+spawn_describe(const struct child *c, char *buf, size_t size)
+{
+	const char *sig;
+
+	if (c->how_code == CLD_EXITED) {
+		snprintf(buf, size, "exited with status %d", c->how_status);
+		return;
+	}
+	sig = sigabbrev_np(c->how_status);
+	snprintf(buf, size, "was killed by signal %d (SIG%s)", c->how_status, sig != NULL ? sig : "?");
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Makes what connects front and worker, and hands it to them in one message each. The monitor keeps none of it.
+ * Runs in: monitor, when the client has connected.
+ */
+#include "monitor/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/msg.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL	0x0008U		/* Linux 6.3 */
+#endif
+
+/* Queue of a lane: as Linux has it by default (net.core.wmem_default), also where an administrator chose less. */
+#define SNDBUF		212992
+#define FD_RESERVE	512u
+#define FD_BUDGET_MIN	64u
+#define LANES_PER_QUEUE	4u		/* without --thread-pool-size */
+
+static int
+fail(const char *what, int error)
+{
+	log_error("%s: %s", what, strerrordesc_np(error));
+	return -error;
+}
+
+static int
+want_sndbuf(int fd)
+{
+	const int half = SNDBUF / 2;	/* the kernel doubles what it is told */
+	socklen_t len = sizeof(int);
+	int have;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &have, &len) == -1)
+		return -errno;
+	if (have >= SNDBUF)
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &half, sizeof(half)) == -1 ? -errno : 0;
+}
+
+int
+start_pair(int pair[2])
+{
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1) {
+		r = fail("socketpair", errno);
+		pair[0] = pair[1] = -1;
+		return r;
+	}
+	if ((r = want_sndbuf(pair[0])) == 0 && (r = want_sndbuf(pair[1])) == 0)
+		return 0;
+	fd_close_all(pair, 2);
+	return fail("size of a socket buffer", -r);
+}
+
+static int
+make_arena(int *fd)
+{
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+
+	*fd = memfd_create("virtiofsd-arena", flags | MFD_NOEXEC_SEAL);
+	if (*fd == -1 && errno == EINVAL)
+		*fd = memfd_create("virtiofsd-arena", flags);
+	if (*fd == -1 || ftruncate(*fd, RPC_ARENA_SIZE) == -1 ||
+	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1)
+		return fail("memory for a lane", errno);
+	return 0;
+}
+
+uint32_t
+start_nlanes(const struct options *o)
+{
+	uint64_t n = MAX(o->pool_size, REQUEST_QUEUES_MAX);
+
+	return n >= RPC_LANES_MAX ? RPC_LANES_MAX : (uint32_t)n + 1;
+}
+
+static uint32_t
+lanes_per_queue(const struct options *o, uint32_t nlanes)
+{
+	if (!o->pool_given)
+		return LANES_PER_QUEUE;
+	if (o->pool_size == 0)
+		return 1;
+	return (uint32_t)MIN(o->pool_size, nlanes - 1);
+}
+
+int
+start_lanes(uint32_t n, struct lanes *l)
+{
+	int r = 0;
+
+	l->n = n;
+	for (uint32_t i = 0; i < RPC_LANES_MAX; i++)
+		l->front[i] = l->worker[i] = l->arena[i] = -1;
+	for (uint32_t i = 0; i < n && r == 0; i++) {
+		int pair[2];
+
+		r = start_pair(pair);
+		l->front[i] = pair[0];
+		l->worker[i] = pair[1];
+		if (r == 0)
+			r = make_arena(&l->arena[i]);
+	}
+	if (r != 0)
+		start_lanes_close(l);
+	return r;
+}
+
+void
+start_lanes_close(struct lanes *l)
+{
+	fd_close_all(l->front, l->n);
+	fd_close_all(l->worker, l->n);
+	fd_close_all(l->arena, l->n);
+}
+
+uint32_t
+start_fd_budget(uint64_t fd_limit)
+{
+	if (fd_limit < FD_RESERVE + FD_BUDGET_MIN)
+		return FD_BUDGET_MIN;
+	return (uint32_t)MIN(fd_limit - FD_RESERVE, UINT32_MAX);
+}
+
+int
+start_worker(int ctl, const struct options *o, const struct lanes *l, int share, int put, int get, uint64_t fd_limit)
+{
+	struct ctl_start_worker m = {
+		.h = { .op = CTL_START_WORKER, .len = sizeof(m) },
+		.seccomp = o->seccomp, .log_level = o->log_level, .dev = o->dev, .nlanes = l->n,
+		.sandbox = o->sandbox, .fd_budget = start_fd_budget(fd_limit), .first_node = 2,
+	};
+	int fds[MSG_FDS_MAX] = { share, put, get }, r;
+	size_t nfds = 3;
+
+	for (uint32_t i = 0; i < l->n; i++)
+		fds[nfds++] = l->worker[i];
+	for (uint32_t i = 0; i < l->n; i++)
+		fds[nfds++] = l->arena[i];
+	r = msg_send(ctl, &m, sizeof(m), fds, nfds, 0);
+	return r != 0 ? fail("cannot send to the worker process", -r) : 0;
+}
+
+int
+start_front(int ctl, const struct options *o, const struct lanes *l, int conn, uid_t uid, gid_t gid)
+{
+	struct ctl_start_front m = {
+		.h = { .op = CTL_START_FRONT, .len = sizeof(m) },
+		.seccomp = o->seccomp, .log_level = o->log_level, .dev = o->dev, .nlanes = l->n,
+		.lanes_per_queue = lanes_per_queue(o, l->n), .uid = uid, .gid = gid,
+	};
+	int fds[MSG_FDS_MAX] = { conn }, r;
+	size_t nfds = 1;
+
+	if (o->tag != NULL) {
+		m.taglen = (uint32_t)strlen(o->tag);
+		memcpy(m.tag, o->tag, MIN(m.taglen, sizeof(m.tag)));
+	}
+	for (uint32_t i = 0; i < l->n; i++)
+		fds[nfds++] = l->front[i];
+	for (uint32_t i = 0; i < l->n; i++)
+		fds[nfds++] = l->arena[i];
+	r = msg_send(ctl, &m, sizeof(m), fds, nfds, 0);
+	return r != 0 ? fail("cannot send to the front process", -r) : 0;
+}
+
+static_assert(3 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The main loop: signals, two pidfds, two control sockets, the vault's alarm. A turn takes in all that has happened
+ * (ended children, their messages) before it judges, because causes and effects arrive in any order: a front that ends
+ * closes the worker's lanes, and the worker may be seen dead first. Runs in: monitor, main thread. Bytes written by:
+ * front, worker (hostile).
+ */
+#include "monitor/supervise.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "proto/control.h"
+
+#define LEAVE_MS	2000	/* between a child's good-bye and its end */
+#define KILLED_MS	1000	/* between SIGKILL and the end */
+#define CAUSE_MS	100	/* between a worker's end and that of the front, if the front's is the cause */
+#define LISTEN_MAX	64	/* messages of one child in a turn */
+
+#define GO_ON		256	/* no exit status */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int
+supervise_signals(int *sigfd)
+{
+	struct sigaction old;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	if (sigaction(SIGINT, NULL, &old) == -1)
+		return -errno;
+	if (old.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+		return -errno;
+	*sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *sigfd == -1 ? -errno : 0;
+}
+
+int
+supervise_take_signal(int sigfd)
+{
+	struct signalfd_siginfo si;
+
+	return read(sigfd, &si, sizeof(si)) == sizeof(si) ? (int)si.ssi_signo : 0;
+}
+
+union message {
+	struct ctl_hdr h;
+	struct ctl_ready ready;
+	struct ctl_log log;
+	struct ctl_done done;
+};
+
+/* One message of n bytes. Returns NULL, or what is wrong with it. */
+static const char *
+take_message(struct child *c, const union message *m, size_t n)
+{
+	if (n < sizeof(m->h) || m->h.len != n)
+		return "wrong length";
+	switch (m->h.op) {
+	case CTL_LOG:
+		if (n < offsetof(struct ctl_log, text) || m->log.level < LOG_ERROR || m->log.level > LOG_TRACE)
+			return "bad log message";
+		logsink_child(&c->log, (enum log_level)m->log.level, m->log.text, n - offsetof(struct ctl_log, text));
+		return NULL;
+	case CTL_READY:
+		if (n != sizeof(m->ready) || c->ready)
+			return "unexpected READY";
+		c->ready = true;
+		return NULL;
+	case CTL_DONE:
+		if (n != sizeof(m->done) || c->role != CHILD_FRONT || c->done || m->done.reason > DONE_BAD_MESSAGE)
+			return "unexpected DONE";
+		c->done = true;
+		return NULL;
+	default:
+		return "unknown message";
+	}
+}
+
+/* Read what the child says, at most max messages. Returns NULL, or how it broke the protocol. */
+static const char *
+listen_to(struct child *c, int max)
+{
+	union message m;
+	const char *bad = NULL;
+	ssize_t n;
+
+	for (int i = 0; c->ctl != -1 && i < max && bad == NULL; i++) {
+		n = msg_recv(c->ctl, &m, sizeof(m), NULL, NULL, NULL, MSG_DONTWAIT);
+		if (n == -EAGAIN)
+			break;
+		if (n == -ECONNRESET)	/* it died with messages unread; its own follow */
+			continue;
+		if (n == 0) {
+			fd_close(&c->ctl);
+			logsink_child_end(&c->log);
+		} else if (n < 0)
+			bad = n == -EMSGSIZE ? "message too long" : "unreadable message";
+		else
+			bad = take_message(c, &m, (size_t)n);
+	}
+	if (c->leave_by == 0 && (c->done || c->ctl == -1))
+		c->leave_by = now_ms() + LEAVE_MS;
+	return bad;
+}
+
+/* Wait until something happens or a child's time to leave is over. */
+static void
+wait_turn(const struct session *s)
+{
+	struct pollfd p[2 + 2 * CHILD_ROLES] = {
+		{ .fd = s->sigfd, .events = POLLIN }, { .fd = vault_fd(s->vault), .events = POLLIN },
+	};
+	int64_t until = s->child[CHILD_FRONT].leave_by == 0 ? s->cause_by : 0, left;
+	struct timespec ts;
+	nfds_t n = 2;
+
+	for (int i = 0; i < CHILD_ROLES; i++) {
+		const struct child *c = &s->child[i];
+
+		p[n++] = (struct pollfd){ .fd = c->pidfd, .events = POLLIN };
+		p[n++] = (struct pollfd){ .fd = c->ctl, .events = POLLIN };
+		if (!c->gone && c->leave_by != 0 && (until == 0 || c->leave_by < until))
+			until = c->leave_by;
+	}
+	left = until != 0 ? MAX(until - now_ms(), 0) : 0;
+	ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+	if (ppoll(p, n, until != 0 ? &ts : NULL, NULL) == -1 && errno != EINTR)
+		log_error("poll: %s", strerrordesc_np(errno));
+}
+
+static void
+log_end(const struct child *c)
+{
+	char how[64];
+
+	spawn_describe(c, how, sizeof(how));
+	log_error("the %s process %s", spawn_name(c->role), how);
+}
+
+/* The front has ended. Returns the daemon's exit status. */
+static int
+front_ended(const struct child *c)
+{
+	if (c->how_code == CLD_EXITED && c->how_status == 0) {
+		log_info("Client disconnected, shutting down");
+		return 0;
+	}
+	log_end(c);
+	return 1;
+}
+
+/*
+ * The worker has ended, and the front seems to live. A front that ends closes the worker's lanes and is seen to be gone
+ * only later; a worker that left by itself may have done so because of that. Returns the daemon's exit status, or GO_ON.
+ */
+static int
+worker_ended(struct session *s)
+{
+	const struct child *c = &s->child[CHILD_WORKER];
+
+	if (s->child[CHILD_FRONT].leave_by != 0)
+		return GO_ON;
+	if (c->how_code == CLD_EXITED && s->cause_by == 0)
+		s->cause_by = now_ms() + CAUSE_MS;
+	if (now_ms() < s->cause_by)
+		return GO_ON;
+	log_end(c);
+	return 1;
+}
+
+/* A child said good-bye, or closed its control socket, and stays. */
+static int
+overstayed(struct child *c)
+{
+	spawn_kill(c);
+	if (c->done) {
+		log_warn("the front process did not end by itself");
+		log_info("Client disconnected, shutting down");
+		return 0;
+	}
+	log_error("the %s process closed its control socket and did not end", spawn_name(c->role));
+	return 1;
+}
+
+/* Everything that has happened is known: what follows from it? Returns an exit status or GO_ON. */
+static int
+judge(struct session *s)
+{
+	int status;
+
+	if (s->child[CHILD_FRONT].gone)
+		return front_ended(&s->child[CHILD_FRONT]);
+	if (s->child[CHILD_WORKER].gone && (status = worker_ended(s)) != GO_ON)
+		return status;
+	for (int i = 0; i < CHILD_ROLES; i++) {
+		struct child *c = &s->child[i];
+
+		if (!c->gone && c->leave_by != 0 && now_ms() >= c->leave_by)
+			return overstayed(c);
+	}
+	return GO_ON;
+}
+
+int
+supervise(struct session *s)
+{
+	const char *bad;
+	int sig, status = GO_ON;
+
+	while (status == GO_ON) {
+		wait_turn(s);
+		/* Ended first, messages then: what a dead child has sent is complete. */
+		for (int i = 0; i < CHILD_ROLES; i++)
+			spawn_reap(&s->child[i]);
+		if ((sig = supervise_take_signal(s->sigfd)) != 0)
+			return -sig;
+		for (int i = 0; i < CHILD_ROLES; i++) {
+			struct child *c = &s->child[i];
+
+			bad = listen_to(c, c->gone ? INT_MAX : LISTEN_MAX);
+			if (bad != NULL) {
+				log_error("the %s process broke the control protocol: %s", spawn_name(c->role), bad);
+				return 1;
+			}
+		}
+		if ((bad = vault_breach(s->vault)) != NULL) {
+			log_error("the worker process broke the vault protocol: %s", bad);
+			return 1;
+		}
+		status = judge(s);
+	}
+	return status;
+}
+
+void
+supervise_end(struct session *s)
+{
+	const int64_t until = now_ms() + KILLED_MS;
+	int64_t left;
+
+	for (int i = 0; i < CHILD_ROLES; i++)
+		spawn_kill(&s->child[i]);
+	for (int i = 0; i < CHILD_ROLES; i++) {
+		struct child *c = &s->child[i];
+		struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+		struct timespec ts;
+
+		left = MAX(until - now_ms(), 0);
+		ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+		if (c->pidfd != -1 && ppoll(&p, 1, &ts, NULL) == 0)
+			log_warn("the %s process is killed but hangs in a system call", spawn_name(c->role));
+		spawn_reap(c);
+		/* Lies do not matter any more. */
+		(void)listen_to(c, INT_MAX);
+		logsink_child_end(&c->log);
+		fd_close(&c->ctl);
+		fd_close(&c->pidfd);
+	}
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Per-thread credentials and capabilities. Order: groups, gid, uid; back: uid (which brings the effective capabilities
+ * back when it returns to 0), gid, groups. Nothing is cached but the worker's own ids: each change reads first.
+ * Runs in: worker, lane threads. Ids come from: the front.
+ */
+#include "worker/cred.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+static uid_t my_uid;
+static gid_t my_gid;
+
+void
+cred_init(void)
+{
+	my_uid = geteuid();
+	my_gid = getegid();
+}
+
+static void
+die(const char *what)
+{
+	log_error("%s could not be restored: this worker ends", what);
+	_exit(134);
+}
+
+static int
+caps_get(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capget, &head, data) == -1 ? -errno : 0;
+}
+
+static int
+caps_set(const struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capset, &head, data) == -1 ? -errno : 0;
+}
+
+static void
+keep_dac_override(void)
+{
+	struct __user_cap_data_struct data[2];
+	static struct log_limit limit;
+	int r;
+
+	r = caps_get(data);
+	if (r == 0) {
+		data[0].effective |= data[0].permitted & (1u << CAP_DAC_OVERRIDE);
+		r = caps_set(data);
+	}
+	if (r != 0 && log_limit(&limit))
+		log_warn("cannot keep CAP_DAC_OVERRIDE for a caller of unknown groups (%d)", r);
+}
+
+int
+cred_switch(struct cred *c, uid_t uid, gid_t gid, const uint32_t *groups, size_t n, bool known)
+{
+	int r;
+
+	c->groups = c->gid = c->uid = false;
+	c->old_uid = my_uid;
+	c->old_gid = my_gid;
+	if (uid == (uid_t)-1 || gid == (gid_t)-1)
+		return -EINVAL;
+	if (n > 0) {
+		if (syscall(SYS_setgroups, n, groups) == -1)
+			return -errno;
+		c->groups = true;
+	}
+	if (gid != 0 && gid != my_gid) {
+		if (syscall(SYS_setresgid, -1, gid, -1) == -1)
+			goto fail;
+		c->gid = true;
+	}
+	if (uid != 0 && uid != my_uid) {
+		if (syscall(SYS_setresuid, -1, uid, -1) == -1)
+			goto fail;
+		c->uid = true;
+		if (!known)
+			keep_dac_override();
+	}
+	return 0;
+fail:
+	r = -errno;
+	cred_restore(c);
+	return r;
+}
+
+void
+cred_restore(const struct cred *c)
+{
+	int saved = errno;
+
+	if (c->uid && syscall(SYS_setresuid, -1, c->old_uid, -1) == -1)
+		die("my user id");
+	if (c->gid && syscall(SYS_setresgid, -1, c->old_gid, -1) == -1)
+		die("my group id");
+	if (c->groups && syscall(SYS_setgroups, 0, NULL) == -1)
+		die("my supplementary groups");
+	errno = saved;
+}
+
+/* The kernel's own rule (setattr_should_drop_suidgid), except that the caller's groups are not known here: a set-group-ID
+ * bit without group execution is no privilege, and stays. */
+static bool
+has_privilege_bits(mode_t mode)
+{
+	return (mode & S_ISUID) != 0 || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+}
+
+bool
+killpriv_begin(mode_t mode)
+{
+	struct __user_cap_data_struct data[2];
+
+	if (!S_ISREG(mode) || !has_privilege_bits(mode))
+		return false;
+	if (caps_get(data) != 0)
+		die("capabilities, unreadable,");
+	if ((data[0].effective & (1u << CAP_FSETID)) == 0)
+		return false;
+	data[0].effective &= ~(1u << CAP_FSETID);
+	if (caps_set(data) != 0)
+		die("CAP_FSETID, undroppable,");
+	return true;
+}
+
+void
+killpriv_end(bool begun)
+{
+	struct __user_cap_data_struct data[2];
+	int saved = errno;
+
+	if (!begun)
+		return;
+	if (caps_get(data) != 0)
+		die("CAP_FSETID");
+	data[0].effective |= 1u << CAP_FSETID;
+	if (caps_set(data) != 0)
+		die("CAP_FSETID");
+	errno = saved;
+}

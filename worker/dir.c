@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Directories: OPENDIR, READDIR, READDIRPLUS. A directory is read in pieces small enough that everything the kernel gave
+ * fits into the reply, so that hardly anything is read twice. Position and reading are one step under the handle's lock.
+ * Runs in: worker, lane threads. Requests written by: front; entries by: the host kernel.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "worker/handle.h"
+#include "worker/ops.h"
+#include "worker/resolve.h"
+#include "worker/vaultc.h"
+
+#define OVERLAYFS_MAGIC	0x794c7630
+
+/* A listing under construction. */
+struct listing {
+	struct lane *lane;
+	struct inode *dir;		/* PLUS: the directory's inode, else NULL */
+	int	fd;
+	char	*out;			/* arena */
+	uint32_t size, used;
+	uint64_t last;			/* d_off of the last entry written */
+	bool	guess_new;		/* PLUS: the last look-up met an unknown inode */
+};
+
+int
+op_OPENDIR(struct lane *l, const struct rpc_hdr *h)
+{
+	const struct rpc_open *q = (const void *)h;
+	struct rpc_opened *reply;
+	struct inode *in;
+	struct statx st;
+	struct statfs fs;
+	int fd, r;
+
+	r = resolve_node(q->node, &in);
+	if (r != 0)
+		return r;
+	fd = ops_open(in, (q->flags & ~(uint32_t)(O_TRUNC | O_DIRECT)) | O_DIRECTORY, 0, &st);
+	inode_put(in);
+	if (fd < 0)
+		return fd;
+	/* A new open file of an overlayfs directory would lose or repeat entries after changes: never close this one. */
+	r = handle_add(q->fh, q->node, fd, true, fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_MAGIC);
+	if (r != 0)
+		return r;
+	reply = lane_reply(l, h);
+	reply->mode = st.stx_mode;
+	return 0;
+}
+
+static uint32_t
+record_size(const struct listing *d, size_t namelen)
+{
+	size_t n = ROUND_UP(sizeof(struct rpc_dirent) + namelen, RPC_ALIGN);
+
+	return (uint32_t)(n + (d->dir != NULL ? sizeof(struct rpc_direntplus) : 0));
+}
+
+static void
+put_dirent(struct listing *d, uint32_t at, const struct dirent64 *e, size_t namelen)
+{
+	struct rpc_dirent rec = {
+		.ino = e->d_ino, .off = (uint64_t)e->d_off, .namelen = (uint32_t)namelen, .type = e->d_type,
+	};
+	size_t end = ROUND_UP(sizeof(rec) + namelen, RPC_ALIGN);
+	char *p = d->out + at;
+
+	memcpy(p, &rec, sizeof(rec));
+	memcpy(p + sizeof(rec), e->d_name, namelen);
+	memset(p + sizeof(rec) + namelen, 0, end - sizeof(rec) - namelen);
+}
+
+static bool
+is_dot(const char *name, size_t n)
+{
+	return name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'));
+}
+
+/* Look up by the cheaper way: entries of one directory are mostly all known or all new. */
+static int
+look_up(struct listing *d, const char *name, struct inode **in, struct statx *st)
+{
+	int r;
+
+	if (d->guess_new)
+		r = resolve_new_name(d->fd, name, in, st);
+	else
+		r = resolve_name(d->fd, name, in, st);
+	return r;
+}
+
+/* The entry part of a plus record. Returns false if the entry has vanished and is to be left out. */
+static bool
+put_plus(struct listing *d, const struct dirent64 *e, size_t namelen)
+{
+	struct rpc_direntplus plus;
+	struct inode_key key = d->dir->key;
+	struct inode *in;
+	struct statx st;
+	int r;
+
+	memset(&plus, 0, sizeof(plus));
+	plus.e.attr.ino = e->d_ino;
+	plus.e.attr.mode = (uint32_t)e->d_type << 12;
+	if (!is_dot(e->d_name, namelen) && namelen <= RPC_NAME_MAX) {
+		key.ino = e->d_ino;
+		d->guess_new = !inode_key_known(&key);
+		r = look_up(d, e->d_name, &in, &st);
+		if (r == -ENOENT)
+			return false;
+		/* Any other failure costs the node id, not the entry. */
+		if (r == 0) {
+			vault_put(d->lane, in, d->dir);
+			ops_entry(&plus.e, in, d->dir, &st);
+			inode_put(in);
+		}
+	}
+	memcpy(d->out + d->used, &plus, sizeof(plus));
+	return true;
+}
+
+/* Write as many of n bytes of kernel entries as fit. Returns false when one did not. */
+static bool
+take_entries(struct listing *d, const char *buf, size_t n)
+{
+	for (size_t at = 0; at < n;) {
+		const struct dirent64 *e = (const void *)(buf + at);
+		size_t namelen = strlen(e->d_name);
+		uint32_t need = record_size(d, namelen);
+
+		/* Before the look-up: what is looked up is delivered. */
+		if (need > d->size - d->used)
+			return false;
+		if (d->dir == NULL || put_plus(d, e, namelen)) {
+			put_dirent(d, d->used + (d->dir != NULL ? (uint32_t)sizeof(struct rpc_direntplus) : 0),
+			    e, namelen);
+			d->used += need;
+		}
+		d->last = (uint64_t)e->d_off;
+		at += e->d_reclen;
+	}
+	return true;
+}
+
+/* How much to ask the kernel for so that all of it fits into room: the worst ratio is that of one-letter names. */
+static size_t
+ask_for(const struct listing *d, uint32_t room)
+{
+	return d->dir != NULL ? (size_t)room * 3 / 20 : (size_t)room * 3 / 4;
+}
+
+/*
+ * Fill the reply from the current position. On return *more says that the fd stands behind entries that did not fit.
+ * Returns 0 or a negative errno with nothing written.
+ */
+static int
+fill(struct listing *d, bool *more)
+{
+	char *buf = d->lane->dents;
+	ssize_t n;
+
+	*more = false;
+	do {
+		size_t ask = ask_for(d, d->size - d->used);
+
+		n = getdents64(d->fd, buf, MIN(ask, (size_t)LANE_DENTS_SIZE));
+		/* Too little for the next entry: it may still fit, because the reply has more room than we asked for. */
+		if (n == -1 && errno == EINVAL)
+			n = getdents64(d->fd, buf, MIN((size_t)d->size - d->used, (size_t)LANE_DENTS_SIZE));
+		if (n == -1)
+			return d->used > 0 ? 0 : -errno;
+		if (!take_entries(d, buf, (size_t)n)) {
+			*more = true;
+			return d->used > 0 ? 0 : -EINVAL;
+		}
+	} while (n > 0 && (d->used == 0 || d->size - d->used > d->size / 4));
+	return 0;
+}
+
+/*
+ * Some file systems hand out offsets that lseek() refuses (bit 63): find the entry by reading on from the beginning.
+ * Entries behind it that came in the same piece are taken at once.
+ */
+static int
+seek_by_reading(struct listing *d, uint64_t offset)
+{
+	char *buf = d->lane->dents;
+	ssize_t n;
+
+	if (lseek(d->fd, 0, SEEK_SET) == -1)
+		return -errno;
+	while ((n = getdents64(d->fd, buf, MAX(d->size, 1024u))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *e = (const void *)(buf + at);
+
+			at += e->d_reclen;
+			if ((uint64_t)e->d_off == offset) {
+				take_entries(d, buf + at, (size_t)(n - at));
+				return 0;
+			}
+		}
+	}
+	return n == -1 ? -errno : 0;
+}
+
+static int
+list(struct listing *d, struct handle *pos, uint64_t offset)
+{
+	bool more = true;
+	int r = 0;
+
+	d->last = offset;
+	if (pos == NULL || !pos->pos_valid || pos->pos != offset || offset == 0) {
+		if (lseek(d->fd, (off_t)offset, SEEK_SET) == -1) {
+			r = -errno;
+			if (r != -EINVAL || offset >> 63 == 0)
+				return r;
+			r = seek_by_reading(d, offset);
+			if (pos != NULL)
+				pos->pos_valid = false;
+			return r;
+		}
+	}
+	r = fill(d, &more);
+	if (pos != NULL) {
+		pos->pos_valid = r == 0 && !more;
+		pos->pos = d->last;
+	}
+	return r;
+}
+
+static int
+readdir_common(struct lane *l, const struct rpc_hdr *h, bool plus)
+{
+	const struct rpc_io *q = (const void *)h;
+	struct listing d = { .lane = l, .size = q->size };
+	struct file_use use;
+	int r = 0;
+
+	d.out = lane_extent(l, h, q->size);
+	if (d.out == NULL || q->size > RPC_IO_MAX || q->ioflags != 0)
+		return -EINVAL;
+	if (q->size == 0)
+		return ops_reply_count(l, h, 0);
+	if (plus)
+		r = resolve_node(q->f.node, &d.dir);
+	if (r == 0 && plus && d.dir->type != S_IFDIR)
+		r = -ENOTDIR;
+	if (r == 0)
+		r = handle_begin(&q->f, true, &use);
+	if (r == 0) {
+		d.fd = use.fd;
+		if (use.handle != NULL)
+			pthread_mutex_lock(&use.handle->lock);
+		r = list(&d, use.handle, q->offset);
+		if (use.handle != NULL)
+			pthread_mutex_unlock(&use.handle->lock);
+		handle_end(&use);
+	}
+	inode_put(d.dir);
+	return r != 0 ? r : ops_reply_count(l, h, d.used);
+}
+
+int
+op_READDIR(struct lane *l, const struct rpc_hdr *h)
+{
+	return readdir_common(l, h, false);
+}
+
+int
+op_READDIRPLUS(struct lane *l, const struct rpc_hdr *h)
+{
+	return readdir_common(l, h, true);
+}

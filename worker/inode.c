@@ -1,0 +1,698 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inode table. Two hash tables of 256 shards each, by node id and by key; a shard's lock is held for a few
+ * instructions and never around a system call. Lock order: key shard, node shard; the clock's lock is never held with
+ * one of them. Eviction needs no table lock: it swaps the reference count from "only the table" to EVICTING, which every
+ * new reference waits out (two instructions long). Runs in: worker, all threads.
+ */
+#include "worker/inode.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "worker/siphash.h"
+
+#define SHARDS		256u
+#define BUCKETS_FIRST	8u
+#define EVICTING	0x80000000u
+#define SCAN_MAX	256u		/* inodes looked at for one eviction */
+
+struct shard {
+	pthread_mutex_t lock;
+	struct inode **bucket;
+	uint32_t nbuckets, count;
+};
+
+TAILQ_HEAD(clock, inode);
+
+static struct shard by_node[SHARDS], by_key[SHARDS];
+static struct clock clock_list = TAILQ_HEAD_INITIALIZER(clock_list);
+static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint32_t fd_seq;
+static _Atomic int64_t fds_open, without_fd;
+static _Atomic uint64_t next_node;
+static int64_t fd_budget;
+static bool restarted;
+static uint64_t hash_key[2];
+
+uint64_t
+inode_hash(const void *p, size_t n)
+{
+	return siphash24(hash_key, p, n);
+}
+
+static int
+shards_init(struct shard *s)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		if (pthread_mutex_init(&s[i].lock, NULL) != 0)
+			return -ENOMEM;
+		s[i].bucket = calloc(BUCKETS_FIRST, sizeof(struct inode *));
+		if (s[i].bucket == NULL)
+			return -ENOMEM;
+		s[i].nbuckets = BUCKETS_FIRST;
+	}
+	return 0;
+}
+
+int
+inode_init(uint32_t budget, uint64_t first_node)
+{
+	if (getrandom(hash_key, sizeof(hash_key), 0) != sizeof(hash_key))
+		return -EIO;
+	fd_budget = budget;
+	restarted = first_node > ROOT_NODE + 1;
+	atomic_store(&next_node, MAX(first_node, (uint64_t)ROOT_NODE + 1));
+	if (shards_init(by_node) != 0 || shards_init(by_key) != 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Hashes: the low bits choose the shard, the rest the bucket. */
+static uint64_t
+key_hash(const struct inode_key *k)
+{
+	uint64_t h = k->ino ^ hash_key[0];
+
+	h ^= ((uint64_t)k->dev << 32 | k->mnt) * 0x9e3779b97f4a7c15u;
+	h ^= h >> 32;
+	h *= hash_key[1] | 1;
+	h ^= h >> 29;
+	h *= 0xbf58476d1ce4e5b9u;
+	return h ^ h >> 32;
+}
+
+static struct shard *
+key_shard(const struct inode_key *k, uint64_t *h)
+{
+	*h = key_hash(k);
+	return &by_key[*h % SHARDS];
+}
+
+static struct inode **
+key_bucket(struct shard *s, uint64_t h)
+{
+	return &s->bucket[h / SHARDS & (s->nbuckets - 1)];
+}
+
+static struct inode **
+node_bucket(struct shard *s, uint64_t node)
+{
+	return &s->bucket[node / SHARDS & (s->nbuckets - 1)];
+}
+
+static bool
+key_equal(const struct inode_key *a, const struct inode_key *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->mnt == b->mnt;
+}
+
+/* Move one shard to a larger array, made by the caller. Returns the array to free. */
+static struct inode **
+rehash(struct shard *s, struct inode **bigger, uint32_t n, bool keys)
+{
+	struct inode **old = s->bucket, *in, *next;
+	uint32_t nold = s->nbuckets;
+
+	s->bucket = bigger;
+	s->nbuckets = n;
+	for (uint32_t i = 0; i < nold; i++) {
+		for (in = old[i]; in != NULL; in = next) {
+			struct inode **b;
+
+			next = keys ? in->next_key : in->next_node;
+			if (keys) {
+				b = key_bucket(s, key_hash(&in->key));
+				in->next_key = *b;
+			} else {
+				b = node_bucket(s, in->node);
+				in->next_node = *b;
+			}
+			*b = in;
+		}
+	}
+	return old;
+}
+
+/* A shard of 1 million inodes' table has 4000: moving them takes a fraction of a millisecond. */
+static void
+grow(struct shard *s, bool keys)
+{
+	struct inode **bigger, **spare;
+	uint32_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->count > s->nbuckets ? s->nbuckets * 2 : 0;
+	pthread_mutex_unlock(&s->lock);
+	if (n == 0)
+		return;
+	/* Without memory the chains just get longer. */
+	bigger = calloc(n, sizeof(*bigger));
+	if (bigger == NULL)
+		return;
+	spare = bigger;
+	pthread_mutex_lock(&s->lock);
+	if (s->nbuckets * 2 == n)
+		spare = rehash(s, bigger, n, keys);
+	pthread_mutex_unlock(&s->lock);
+	free(spare);
+}
+
+/* One more reference to an inode that somebody (a locked table, the caller) already holds. */
+static void
+ref(struct inode *in)
+{
+	uint32_t before = atomic_fetch_add_explicit(&in->refs, 1, memory_order_acquire);
+
+	while ((before & EVICTING) != 0)
+		before = atomic_load_explicit(&in->refs, memory_order_acquire);
+}
+
+static void
+touch(struct inode *in)
+{
+	if (atomic_load_explicit(&in->used, memory_order_relaxed) == 0)
+		atomic_store_explicit(&in->used, 1, memory_order_relaxed);
+}
+
+void
+inode_put(struct inode *in)
+{
+	int fd;
+
+	if (in == NULL || atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	pthread_mutex_lock(&clock_lock);
+	if (inode_has(in, INODE_LISTED))
+		TAILQ_REMOVE(&clock_list, in, clock);
+	pthread_mutex_unlock(&clock_lock);
+	fd = inode_fd(in);
+	if (fd >= 0) {
+		close(fd);
+		atomic_fetch_sub(&fds_open, 1);
+	} else
+		atomic_fetch_sub(&without_fd, 1);
+	free(in);
+}
+
+static struct inode *
+node_search(struct shard *s, uint64_t node)
+{
+	struct inode *in;
+
+	for (in = *node_bucket(s, node); in != NULL; in = in->next_node)
+		if (in->node == node)
+			return in;
+	return NULL;
+}
+
+struct inode *
+inode_by_node(uint64_t node)
+{
+	struct shard *s = &by_node[node % SHARDS];
+	struct inode *in;
+
+	pthread_mutex_lock(&s->lock);
+	in = node_search(s, node);
+	if (in != NULL)
+		ref(in);
+	pthread_mutex_unlock(&s->lock);
+	if (in != NULL)
+		touch(in);
+	return in;
+}
+
+bool
+inode_is_live(uint64_t node)
+{
+	struct shard *s = &by_node[node % SHARDS];
+	struct inode *in;
+	bool live;
+
+	pthread_mutex_lock(&s->lock);
+	in = node_search(s, node);
+	live = in != NULL && inode_fd(in) >= 0;
+	if (live)
+		touch(in);
+	pthread_mutex_unlock(&s->lock);
+	return live;
+}
+
+bool
+inode_may_miss(void)
+{
+	return restarted || atomic_load_explicit(&without_fd, memory_order_relaxed) > 0;
+}
+
+uint32_t
+inode_seq(void)
+{
+	return atomic_load_explicit(&fd_seq, memory_order_acquire);
+}
+
+struct inode *
+inode_by_key(const struct inode_key *key, uint16_t type, uint32_t seq, bool counted)
+{
+	struct inode *in;
+	struct shard *s;
+	uint64_t h;
+
+	s = key_shard(key, &h);
+	pthread_mutex_lock(&s->lock);
+	for (in = *key_bucket(s, h); in != NULL; in = in->next_key)
+		if (in->type == type && key_equal(&in->key, key))
+			break;
+	if (in != NULL) {
+		ref(in);
+		if (inode_fd(in) >= 0 && (int32_t)(seq - atomic_load(&in->since)) >= 0)
+			in->sent += counted;
+		else {
+			/* The table's own reference remains: this cannot be the last one. */
+			atomic_fetch_sub(&in->refs, 1);
+			in = NULL;
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (in != NULL)
+		touch(in);
+	return in;
+}
+
+bool
+inode_key_known(const struct inode_key *key)
+{
+	struct inode *in;
+	struct shard *s;
+	uint64_t h;
+
+	s = key_shard(key, &h);
+	pthread_mutex_lock(&s->lock);
+	for (in = *key_bucket(s, h); in != NULL; in = in->next_key)
+		if (key_equal(&in->key, key))
+			break;
+	pthread_mutex_unlock(&s->lock);
+	return in != NULL;
+}
+
+/* Take an inode out of its key shard, which is locked. */
+static void
+unindex(struct shard *s, uint64_t h, struct inode *in)
+{
+	struct inode **p = key_bucket(s, h);
+
+	while (*p != in)
+		p = &(*p)->next_key;
+	*p = in->next_key;
+	s->count--;
+	atomic_fetch_and(&in->flags, (uint8_t)~INODE_INDEXED);
+}
+
+static void
+index_by_key(struct shard *s, uint64_t h, struct inode *in)
+{
+	struct inode **b = key_bucket(s, h);
+
+	in->next_key = *b;
+	*b = in;
+	s->count++;
+	inode_set(in, INODE_INDEXED);
+}
+
+/* Is this entry the inode that ident was just read from, by an fd that is still held? */
+static bool
+recognise(const struct inode *in, const struct inode_ident *id)
+{
+	if (in->type != id->type)
+		return false;
+	if (inode_fd(in) >= 0)
+		return true;
+	if (!inode_has(in, INODE_HANDLE))
+		return inode_has(in, INODE_VAULTED);
+	return id->has_handle && in->hash == id->hash;
+}
+
+/*
+ * Search a locked key shard for ident. Entries that turn out to be another inode whose number was reused leave the
+ * index: they stay reachable by their node id. The result has a reference.
+ */
+static struct inode *
+search_ident(struct shard *s, uint64_t h, const struct inode_ident *id)
+{
+	struct inode *in, *next;
+
+	for (in = *key_bucket(s, h); in != NULL; in = next) {
+		next = in->next_key;
+		if (!key_equal(&in->key, &id->key))
+			continue;
+		if (recognise(in, id)) {
+			ref(in);
+			return in;
+		}
+		unindex(s, h, in);
+	}
+	return NULL;
+}
+
+/* A new inode with its fd in place already: nobody ever finds it without one. The clock does not know it yet. */
+static struct inode *
+make(const struct inode_ident *id, uint64_t node, int fd)
+{
+	struct inode *in = malloc(sizeof(*in));
+
+	if (in == NULL)
+		return NULL;
+	memset(in, 0, sizeof(*in));
+	in->node = node;
+	in->key = id->key;
+	in->hash = id->hash;
+	in->type = id->type;
+	atomic_init(&in->since, atomic_fetch_add(&fd_seq, 1) + 1);
+	atomic_init(&in->fd, fd);
+	atomic_init(&in->refs, 2);
+	atomic_init(&in->flags, id->has_handle ? INODE_HANDLE : 0);
+	atomic_init(&in->used, 1);
+	return in;
+}
+
+/*
+ * What follows an attempt to enter fresh: either in is it, and the clock learns of it; or another was there first (fresh
+ * is not NULL), and gets the fd if it has none.
+ */
+static void
+settle(struct inode *in, struct inode *fresh, int fd)
+{
+	uint64_t h;
+
+	if (fresh != NULL) {
+		free(fresh);
+		inode_set_fd(in, fd);
+		return;
+	}
+	grow(key_shard(&in->key, &h), true);
+	grow(&by_node[in->node % SHARDS], false);
+	pthread_mutex_lock(&clock_lock);
+	if (!inode_has(in, INODE_PINNED)) {
+		TAILQ_INSERT_TAIL(&clock_list, in, clock);
+		inode_set(in, INODE_LISTED);
+	}
+	pthread_mutex_unlock(&clock_lock);
+	inode_fds_add(1);
+}
+
+static void
+add_by_node(struct shard *s, struct inode *in)
+{
+	struct inode **b = node_bucket(s, in->node);
+
+	in->next_node = *b;
+	*b = in;
+	s->count++;
+}
+
+struct inode *
+inode_find(const struct inode_ident *id, int fd)
+{
+	struct inode *in;
+	struct shard *s;
+	uint64_t h;
+
+	s = key_shard(&id->key, &h);
+	pthread_mutex_lock(&s->lock);
+	in = search_ident(s, h, id);
+	pthread_mutex_unlock(&s->lock);
+	if (in == NULL) {
+		close(fd);
+		return NULL;
+	}
+	inode_set_fd(in, fd);
+	return in;
+}
+
+int
+inode_claim(const struct inode_ident *id, int fd, struct inode **out)
+{
+	struct inode *in, *fresh;
+	struct shard *s, *n;
+	uint64_t h;
+
+	fresh = make(id, 0, fd);
+	if (fresh == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	s = key_shard(&id->key, &h);
+	pthread_mutex_lock(&s->lock);
+	in = search_ident(s, h, id);
+	if (in == NULL) {
+		in = fresh;
+		fresh = NULL;
+		in->node = atomic_fetch_add(&next_node, 1);
+		index_by_key(s, h, in);
+		n = &by_node[in->node % SHARDS];
+		pthread_mutex_lock(&n->lock);
+		add_by_node(n, in);
+		pthread_mutex_unlock(&n->lock);
+	}
+	in->sent++;
+	pthread_mutex_unlock(&s->lock);
+
+	settle(in, fresh, fd);
+	touch(in);
+	*out = in;
+	return 0;
+}
+
+int
+inode_restore(uint64_t node, const struct inode_ident *id, int fd, struct inode **out)
+{
+	struct inode *in, *fresh, *other;
+	struct shard *s, *n;
+	uint64_t h;
+
+	fresh = make(id, node, fd);
+	if (fresh == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	inode_set(fresh, INODE_VAULTED | INODE_RESTORED);
+	s = key_shard(&id->key, &h);
+	n = &by_node[node % SHARDS];
+	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&n->lock);
+	in = node_search(n, node);
+	if (in != NULL) {
+		ref(in);
+	} else {
+		in = fresh;
+		fresh = NULL;
+		add_by_node(n, in);
+	}
+	pthread_mutex_unlock(&n->lock);
+	if (fresh == NULL) {
+		other = search_ident(s, h, id);
+		if (other == NULL)
+			index_by_key(s, h, in);
+		else
+			atomic_fetch_sub(&other->refs, 1);
+	}
+	pthread_mutex_unlock(&s->lock);
+
+	settle(in, fresh, fd);
+	*out = in;
+	return 0;
+}
+
+int
+inode_add_root(const struct inode_ident *id, int fd)
+{
+	struct inode *in = NULL;
+	int r = inode_restore(ROOT_NODE, id, fd, &in);
+
+	if (r != 0)
+		return r;
+	inode_pin(in);
+	inode_put(in);
+	return 0;
+}
+
+bool
+inode_send(struct inode *in)
+{
+	struct shard *s;
+	uint64_t h;
+	bool alive;
+
+	s = key_shard(&in->key, &h);
+	pthread_mutex_lock(&s->lock);
+	alive = !inode_has(in, INODE_DEAD);
+	if (alive)
+		in->sent++;
+	pthread_mutex_unlock(&s->lock);
+	return alive;
+}
+
+bool
+inode_forget(struct inode *in, uint64_t count, bool final)
+{
+	struct inode **p;
+	struct shard *s, *n;
+	uint64_t h;
+	bool drop = false;
+
+	if (in->node == ROOT_NODE)
+		return false;
+	s = key_shard(&in->key, &h);
+	pthread_mutex_lock(&s->lock);
+	if (!inode_has(in, INODE_DEAD)) {
+		in->sent -= MIN(count, in->sent);
+		drop = in->sent == 0 && (final || !inode_has(in, INODE_RESTORED));
+	}
+	if (drop) {
+		inode_set(in, INODE_DEAD);
+		if (inode_has(in, INODE_INDEXED))
+			unindex(s, h, in);
+		n = &by_node[in->node % SHARDS];
+		pthread_mutex_lock(&n->lock);
+		for (p = node_bucket(n, in->node); *p != in; p = &(*p)->next_node)
+			;
+		*p = in->next_node;
+		n->count--;
+		pthread_mutex_unlock(&n->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (drop)
+		inode_put(in);
+	return drop;
+}
+
+static struct inode *
+any_but_root(struct shard *s)
+{
+	for (uint32_t i = 0; i < s->nbuckets; i++)
+		for (struct inode *in = s->bucket[i]; in != NULL; in = in->next_node)
+			if (in->node != ROOT_NODE)
+				return in;
+	return NULL;
+}
+
+void
+inode_reset(void)
+{
+	struct inode *in;
+
+	for (unsigned i = 0; i < SHARDS; i++) {
+		for (;;) {
+			pthread_mutex_lock(&by_node[i].lock);
+			in = any_but_root(&by_node[i]);
+			if (in != NULL)
+				ref(in);
+			pthread_mutex_unlock(&by_node[i].lock);
+			if (in == NULL)
+				break;
+			inode_forget(in, UINT64_MAX, true);
+			inode_put(in);
+		}
+	}
+}
+
+void
+inode_set_fd(struct inode *in, int fd)
+{
+	bool taken = false;
+
+	pthread_mutex_lock(&clock_lock);
+	if (inode_fd(in) < 0) {
+		atomic_store(&in->since, atomic_fetch_add(&fd_seq, 1) + 1);
+		atomic_store_explicit(&in->fd, fd, memory_order_release);
+		if (!inode_has(in, INODE_PINNED)) {
+			TAILQ_INSERT_TAIL(&clock_list, in, clock);
+			inode_set(in, INODE_LISTED);
+		}
+		taken = true;
+	}
+	pthread_mutex_unlock(&clock_lock);
+	if (!taken) {
+		close(fd);
+		return;
+	}
+	atomic_fetch_sub(&without_fd, 1);
+	inode_fds_add(1);
+}
+
+void
+inode_pin(struct inode *in)
+{
+	pthread_mutex_lock(&clock_lock);
+	inode_set(in, INODE_PINNED);
+	if (inode_has(in, INODE_LISTED)) {
+		TAILQ_REMOVE(&clock_list, in, clock);
+		atomic_fetch_and(&in->flags, (uint8_t)~INODE_LISTED);
+	}
+	pthread_mutex_unlock(&clock_lock);
+}
+
+/* Try to take the fd of an inode on the clock, which is locked. */
+static int
+take_fd(struct inode *in)
+{
+	uint32_t one = 1;
+	int fd;
+
+	if (!inode_has(in, INODE_VAULTED) ||
+	    !atomic_compare_exchange_strong(&in->refs, &one, 1 | EVICTING))
+		return -1;
+	fd = atomic_exchange(&in->fd, -1);
+	TAILQ_REMOVE(&clock_list, in, clock);
+	atomic_fetch_and(&in->flags, (uint8_t)~INODE_LISTED);
+	atomic_fetch_add(&without_fd, 1);
+	atomic_fetch_and_explicit(&in->refs, ~EVICTING, memory_order_release);
+	return fd;
+}
+
+static int
+evict_one(void)
+{
+	struct inode *in;
+	int fd = -1;
+
+	pthread_mutex_lock(&clock_lock);
+	for (unsigned i = 0; i < SCAN_MAX && fd == -1; i++) {
+		in = TAILQ_FIRST(&clock_list);
+		if (in == NULL)
+			break;
+		if (atomic_exchange_explicit(&in->used, 0, memory_order_relaxed) == 0 && (fd = take_fd(in)) >= 0)
+			break;
+		TAILQ_REMOVE(&clock_list, in, clock);
+		TAILQ_INSERT_TAIL(&clock_list, in, clock);
+	}
+	pthread_mutex_unlock(&clock_lock);
+	return fd;
+}
+
+unsigned
+inode_evict(unsigned n)
+{
+	unsigned done;
+
+	for (done = 0; done < n; done++) {
+		int fd = evict_one();
+
+		if (fd < 0)
+			break;
+		atomic_fetch_sub(&fds_open, 1);
+		close(fd);
+	}
+	return done;
+}
+
+void
+inode_fds_add(int n)
+{
+	atomic_fetch_add(&fds_open, n);
+	while (atomic_load(&fds_open) > fd_budget && inode_evict(1) == 1)
+		;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A lane as its thread sees it: the socket, the arena, the request being served and the replies collected so far. What a
+ * lane owns is touched by its thread alone. Runs in: worker.
+ */
+#ifndef WORKER_LANE_H
+#define WORKER_LANE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/control.h"
+#include "proto/rpc.h"
+
+struct inode;
+
+/*
+ * A read-only view of /proc/self/fd without anything around it, always under this number so that the seccomp profile can
+ * name it. Also the working directory of every lane thread. openat(FD_DIR, "N") opens again what fd N is.
+ */
+#define FD_DIR		(CONTROL_FD + 1)
+
+/* Enough for getdents64() of the largest READDIR. */
+#define LANE_DENTS_SIZE	RPC_IO_MAX
+
+/* An fd that leaves with the replies. */
+struct lane_gift {
+	int	fd;
+	struct rpc_hdr *reply;
+	uint64_t node, fh;
+};
+
+struct lane {
+	int	sock;
+	unsigned nr;
+	char	*arena;			/* shared with the front */
+	void	*in, *out_buf;		/* RPC_MSG_MAX each, 8-aligned */
+	char	*dents;			/* LANE_DENTS_SIZE */
+	struct rpc_builder out;
+	struct lane_gift gift[RPC_BATCH_MAX];
+	unsigned ngifts;
+	struct inode *put[VAULT_BATCH];	/* for the vault, a reference each */
+	unsigned nputs;
+	uint64_t forget[VAULT_BATCH];
+	unsigned nforgets;
+	int64_t	began;			/* ns; when what is collected began to wait */
+};
+
+/* The reply to request h: its fixed part, zeroed, in the message under construction. Never NULL. */
+void	*lane_reply(struct lane *, const struct rpc_hdr *h);
+/* The same with a name of len bytes behind it. */
+void	*lane_reply_name(struct lane *, const struct rpc_hdr *h, const char *name, size_t len);
+
+/*
+ * Give fd (taken over) with the reply just made. If the kernel refuses to pass it on, the reply goes without, and the
+ * fd becomes this worker's cached handle fh.
+ */
+void	lane_donate(struct lane *, void *reply, int fd, uint64_t node, uint64_t fh);
+
+/* The arena extent of request h if it holds size bytes, else NULL. */
+static inline char *
+lane_extent(const struct lane *l, const struct rpc_hdr *h, uint32_t size)
+{
+	return size <= h->alen ? l->arena + h->aoff : NULL;
+}
+
+#endif

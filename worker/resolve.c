@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Finding and opening inodes. Names were checked by rpc_check(): one component, so that what resolves them cannot leave
+ * the directory; openat2 forbids it once more. Nothing is opened by name but O_PATH (and O_CREAT|O_EXCL): real opens go
+ * through FD_DIR, after the type of that very inode was seen. Runs in: worker, all threads.
+ */
+#include "worker/resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "worker/handle.h"
+#include "worker/lane.h"
+#include "worker/vaultc.h"
+
+#define STATX_WANTED	(STATX_BASIC_STATS | STATX_MNT_ID)
+#define MAKE_ROOM	16u		/* fds to close when there are none left */
+#define TRIES		8
+
+struct fd_name
+fd_name(int fd)
+{
+	struct fd_name n;
+	char *p = n.s + sizeof(n.s);
+	unsigned v = (unsigned)fd;
+	size_t len;
+
+	do
+		*--p = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	len = (size_t)(n.s + sizeof(n.s) - p);
+	memmove(n.s, p, len);
+	n.s[len] = '\0';
+	return n;
+}
+
+static bool
+made_room(int error)
+{
+	if (error != EMFILE && error != ENFILE)
+		return false;
+	return inode_evict(MAKE_ROOM) + handle_evict(MAKE_ROOM) > 0;
+}
+
+int
+open_fd_dir(int fd, int flags)
+{
+	struct fd_name name = fd_name(fd);
+	bool again = true;
+	int r, e;
+
+	for (;;) {
+		r = openat(FD_DIR, name.s, flags | O_CLOEXEC | O_NOCTTY);
+		if (r >= 0)
+			return r;
+		e = errno;
+		if (e == EINTR)
+			continue;
+		if (!again || !made_room(e))
+			return -e;
+		again = false;
+	}
+}
+
+int
+open_beneath(int dir, const char *name, uint64_t flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = flags | O_NOFOLLOW | O_CLOEXEC,
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+	};
+	bool again = true;
+	int e, tries = TRIES;
+	long r;
+
+	for (;;) {
+		r = syscall(SYS_openat2, dir, name, &how, sizeof(how));
+		if (r >= 0)
+			return (int)r;
+		e = errno;
+		/* EAGAIN: something was renamed while the kernel looked. */
+		if ((e == EINTR || e == EAGAIN) && tries-- > 0)
+			continue;
+		if (!again || !made_room(e))
+			return -e;
+		again = false;
+	}
+}
+
+int
+resolve_statx(int dir, const char *name, struct statx *st)
+{
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name == '\0' ? AT_EMPTY_PATH : 0);
+
+	if (statx(dir, name, flags, STATX_WANTED, st) == -1)
+		return -errno;
+	if ((st->stx_mask & STATX_BASIC_STATS) != STATX_BASIC_STATS)
+		return -ENOSYS;
+	if ((st->stx_mask & STATX_MNT_ID) == 0)
+		st->stx_mnt_id = 0;
+	return 0;
+}
+
+void
+resolve_key(const struct statx *st, struct inode_key *key)
+{
+	key->ino = st->stx_ino;
+	key->dev = st->stx_dev_major << 20 | st->stx_dev_minor;
+	key->mnt = (uint32_t)st->stx_mnt_id;
+}
+
+int
+resolve_ident(int fd, struct inode_ident *id, struct statx *st)
+{
+	union {
+		struct file_handle h;
+		unsigned char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} fh;
+	int mount, r;
+
+	r = resolve_statx(fd, "", st);
+	if (r != 0)
+		return r;
+	memset(id, 0, sizeof(*id));
+	resolve_key(st, &id->key);
+	id->type = st->stx_mode & S_IFMT;
+
+	memset(&fh, 0, sizeof(fh));
+	fh.h.handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(fd, "", &fh.h, &mount, AT_EMPTY_PATH) == 0) {
+		size_t n = offsetof(struct file_handle, f_handle) + fh.h.handle_bytes;
+
+		id->hash = inode_hash(&fh, n);
+		id->has_handle = true;
+		return 0;
+	}
+	return errno == EOPNOTSUPP || errno == EOVERFLOW ? 0 : -errno;
+}
+
+/* Is what the vault gave us the inode we remember? */
+static bool
+is_same(const struct inode *in, const struct inode_ident *id)
+{
+	return in->key.ino == id->key.ino && in->key.dev == id->key.dev && in->key.mnt == id->key.mnt &&
+	    in->type == id->type && (!inode_has(in, INODE_HANDLE) || (id->has_handle && in->hash == id->hash));
+}
+
+/* Take the fd that the vault gave for a node. in: its entry, or NULL if the node is new here. */
+static int
+accept_fd(uint64_t node, struct inode *in, int fd, struct inode **out)
+{
+	struct inode_ident id;
+	struct statx st;
+	int r;
+
+	r = resolve_ident(fd, &id, &st);
+	if (r == 0 && in != NULL && !is_same(in, &id))
+		r = -ESTALE;
+	if (r != 0) {
+		fd_close(&fd);
+		return r;
+	}
+	if (in == NULL)
+		return inode_restore(node, &id, fd, out);
+	inode_set_fd(in, fd);
+	*out = in;
+	return 0;
+}
+
+int
+resolve_node(uint64_t node, struct inode **out)
+{
+	struct inode *in = inode_by_node(node);
+	int fd = -1, error, r;
+
+	if (in != NULL && inode_fd(in) >= 0) {
+		*out = in;
+		return 0;
+	}
+	r = vault_get(&node, 1, &fd, &error);
+	if (r == 0)
+		r = error;
+	if (r == -EMFILE && made_room(EMFILE)) {
+		r = vault_get(&node, 1, &fd, &error);
+		r = r == 0 ? error : r;
+	}
+	if (r == 0)
+		r = accept_fd(node, in, fd, out);
+	if (r != 0) {
+		/* Somebody else may have brought it back meanwhile. */
+		if (in != NULL && inode_fd(in) >= 0) {
+			*out = in;
+			return 0;
+		}
+		inode_put(in);
+	}
+	return r;
+}
+
+/* The node ids a request names: nearly all stand at the same place. */
+static unsigned
+request_nodes(const struct rpc_hdr *h, uint64_t node[2])
+{
+	const char *p = (const char *)(h + 1);
+
+	if (h->op == RPC_FORGET || h->op == RPC_RESET || h->op == RPC_RELEASE)
+		return 0;
+	memcpy(&node[0], p, sizeof(*node));
+	if (h->op != RPC_RENAME && h->op != RPC_LINK)
+		return 1;
+	memcpy(&node[1], p + sizeof(*node), sizeof(*node));
+	return 2;
+}
+
+void
+resolve_batch(void *msg)
+{
+	uint64_t miss[VAULT_BATCH], node[2];
+	int fd[VAULT_BATCH], error[VAULT_BATCH];
+	unsigned n = 0;
+
+	for (struct rpc_hdr *h = rpc_first(msg); h != NULL; h = rpc_next(msg, h)) {
+		unsigned k = request_nodes(h, node);
+
+		for (unsigned i = 0; i < k && n < VAULT_BATCH; i++)
+			if (!inode_is_live(node[i]) && (n == 0 || miss[n - 1] != node[i]))
+				miss[n++] = node[i];
+	}
+	/* One miss is fetched by the request itself. What fails here fails there again, with its reason. */
+	if (n < 2 || vault_get(miss, n, fd, error) != 0)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		struct inode *in, *out = NULL;
+
+		if (error[i] != 0)
+			continue;
+		in = inode_by_node(miss[i]);
+		if (accept_fd(miss[i], in, fd[i], &out) == 0)
+			inode_put(out);
+		else
+			inode_put(in);
+	}
+}
+
+static bool
+is_dot(const char *name)
+{
+	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+/* The inode of an O_PATH fd, which is taken over. */
+static int
+claim_fd(int fd, struct inode **in, struct statx *st)
+{
+	struct inode_ident id;
+	int r;
+
+	r = resolve_ident(fd, &id, st);
+	if (r != 0) {
+		fd_close(&fd);
+		return r;
+	}
+	return inode_claim(&id, fd, in);
+}
+
+int
+resolve_new_name(int dirfd, const char *name, struct inode **in, struct statx *st)
+{
+	int fd;
+
+	if (is_dot(name))
+		fd = open_fd_dir(dirfd, O_PATH);
+	else
+		fd = open_beneath(dirfd, name, O_PATH, 0);
+	return fd < 0 ? fd : claim_fd(fd, in, st);
+}
+
+int
+resolve_name(int dirfd, const char *name, struct inode **in, struct statx *st)
+{
+	uint32_t seq = inode_seq();
+	struct inode_key key;
+	int r;
+
+	r = resolve_statx(dirfd, is_dot(name) ? "" : name, st);
+	if (r != 0)
+		return r;
+	resolve_key(st, &key);
+	*in = inode_by_key(&key, st->stx_mode & S_IFMT, seq, true);
+	return *in != NULL ? 0 : resolve_new_name(dirfd, name, in, st);
+}
+
+int
+resolve_created(int fd, struct inode **in, struct statx *st)
+{
+	int r = open_fd_dir(fd, O_PATH);
+
+	return r < 0 ? r : claim_fd(r, in, st);
+}
+
+struct inode *
+resolve_known(int dirfd, const char *name)
+{
+	uint32_t seq = inode_seq();
+	struct inode_ident id;
+	struct inode_key key;
+	struct inode *in;
+	struct statx st;
+	int fd;
+
+	if (resolve_statx(dirfd, name, &st) != 0)
+		return NULL;
+	resolve_key(&st, &key);
+	in = inode_by_key(&key, st.stx_mode & S_IFMT, seq, false);
+	if (in != NULL)
+		return in;
+	if (!inode_key_known(&key))
+		return NULL;
+	fd = open_beneath(dirfd, name, O_PATH, 0);
+	if (fd < 0)
+		return NULL;
+	if (resolve_ident(fd, &id, &st) != 0) {
+		fd_close(&fd);
+		return NULL;
+	}
+	return inode_find(&id, fd);
+}
+
+int
+resolve_open(const struct inode *in, int flags)
+{
+	if (in->type != S_IFREG && in->type != S_IFDIR)
+		return -EBADF;
+	return open_fd_dir(inode_fd(in), flags);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The lane loop: one message of requests in, their replies out. A batch is answered by one message unless it takes long
+ * or the replies do not fit. A message that breaks the protocol means that the front is compromised: the process ends.
+ * Runs in: worker, lane threads. Messages written by: the front, hostile.
+ */
+#include "worker/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "worker/handle.h"
+#include "worker/ops.h"
+#include "worker/resolve.h"
+#include "worker/vaultc.h"
+
+#define FLUSH_AFTER_NS	100000
+
+static op_handler *const handlers[RPC_OP_END] = {
+#define X(NAME, ...) [RPC_##NAME] = op_##NAME,
+	RPC_OPS(X)
+#undef X
+};
+
+static int64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+struct lane *
+serve_lane_new(unsigned nr, int sock, char *arena)
+{
+	/* Pages that are never touched cost nothing. */
+	const size_t size = ROUND_UP(sizeof(struct lane), 64) + 2 * (size_t)RPC_MSG_MAX + LANE_DENTS_SIZE;
+	struct lane *l;
+	char *p;
+
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		fatal("mmap of a lane");
+	l = (void *)p;
+	p += ROUND_UP(sizeof(struct lane), 64);
+	l->sock = sock;
+	l->nr = nr;
+	l->arena = arena;
+	l->in = p;
+	l->out_buf = p + RPC_MSG_MAX;
+	l->dents = p + 2 * (size_t)RPC_MSG_MAX;
+	return l;
+}
+
+/* The kernel did not pass the fds on: the replies go without them, and the files are served here. */
+static void
+keep_gifts(struct lane *l)
+{
+	for (unsigned i = 0; i < l->ngifts; i++) {
+		struct lane_gift *g = &l->gift[i];
+
+		g->reply->flags &= (uint16_t)~RPC_F_FD;
+		/* Not cached for want of memory: the first request on it opens it again. */
+		if (handle_add(g->fh, g->node, g->fd, false, false) != 0)
+			log_debug("a handle was not cached");
+	}
+	l->ngifts = 0;
+}
+
+static void
+lane_flush(struct lane *l)
+{
+	int fds[RPC_BATCH_MAX];
+	size_t len;
+	int r, cpu;
+
+	vault_flush(l);
+	len = rpc_finish(&l->out);
+	if (len == 0)
+		return;
+	cpu = sched_getcpu();
+	((struct rpc_batch *)l->out_buf)->cpu = (uint16_t)MAX(cpu, 0);
+	for (unsigned i = 0; i < l->ngifts; i++)
+		fds[i] = l->gift[i].fd;
+	r = msg_send(l->sock, l->out_buf, len, fds, l->ngifts, 0);
+	if (r == -ETOOMANYREFS && l->ngifts > 0) {
+		keep_gifts(l);
+		r = msg_send(l->sock, l->out_buf, len, NULL, 0, 0);
+	}
+	fd_close_all(fds, l->ngifts);
+	l->ngifts = 0;
+	/* A front that is gone shows at the next receive. */
+	if (r != 0 && r != -EPIPE && r != -ECONNRESET)
+		fatalx("lane %u: send failed (%d)", l->nr, r);
+	rpc_begin(&l->out, l->out_buf);
+}
+
+void *
+lane_reply_name(struct lane *l, const struct rpc_hdr *h, const char *name, size_t len)
+{
+	void *reply = rpc_add(&l->out, RPC_REPLY, h->op, h->tag, NULL, 0, name, len, NULL, 0);
+
+	if (reply == NULL) {
+		lane_flush(l);
+		reply = rpc_add(&l->out, RPC_REPLY, h->op, h->tag, NULL, 0, name, len, NULL, 0);
+	}
+	if (reply == NULL)
+		fatalx("lane %u: a reply larger than a message", l->nr);
+	return reply;
+}
+
+void *
+lane_reply(struct lane *l, const struct rpc_hdr *h)
+{
+	return lane_reply_name(l, h, NULL, 0);
+}
+
+void
+lane_donate(struct lane *l, void *reply, int fd, uint64_t node, uint64_t fh)
+{
+	struct rpc_hdr *h = reply;
+
+	h->flags |= RPC_F_FD;
+	l->gift[l->ngifts++] = (struct lane_gift){ .fd = fd, .reply = h, .node = node, .fh = fh };
+}
+
+static void
+reply_error(struct lane *l, const struct rpc_hdr *h, int error)
+{
+	if (rpc_add_error(&l->out, h->op, h->tag, error) != NULL)
+		return;
+	lane_flush(l);
+	if (rpc_add_error(&l->out, h->op, h->tag, error) == NULL)
+		fatalx("lane %u: no room for an error", l->nr);
+}
+
+static void
+serve_batch(struct lane *l)
+{
+	struct rpc_hdr *h, *next;
+	int r;
+
+	rpc_begin(&l->out, l->out_buf);
+	l->began = now_ns();
+	if (inode_may_miss())
+		resolve_batch(l->in);
+	for (h = rpc_first(l->in); h != NULL; h = next) {
+		next = rpc_next(l->in, h);
+		r = handlers[h->op](l, h);
+		if (r < 0)
+			reply_error(l, h, r);
+		if (next != NULL && now_ns() - l->began > FLUSH_AFTER_NS) {
+			lane_flush(l);
+			l->began = now_ns();
+		}
+	}
+	lane_flush(l);
+}
+
+/* The front has gone. The monitor closes the control socket when it has seen why: that ends this process. */
+static void ATTR_NORETURN
+park(void)
+{
+	for (;;)
+		poll(NULL, 0, -1);
+}
+
+void
+serve_lane(struct lane *l)
+{
+	for (;;) {
+		ssize_t n = msg_recv(l->sock, l->in, RPC_MSG_MAX, NULL, NULL, NULL, 0);
+
+		if (n == -ECONNRESET)
+			continue;
+		if (n == 0)
+			park();
+		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
+			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
+		serve_batch(l);
+	}
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Talking to the vault. The order that makes a worker disposable: a node is in the put socket's queue before a reply that
+ * names it is in a lane's (vault_flush() comes first in lane_flush()). Losing the vault ends the worker: the monitor is
+ * gone. Runs in: worker, all lane threads. Reads: answers of the monitor, which is trusted and still checked.
+ */
+#include "worker/vaultc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/msg.h"
+#include "proto/control.h"
+#include "worker/inode.h"
+#include "worker/lane.h"
+#include "worker/resolve.h"
+
+#define MOUNTS_MAX	1024u
+#define SEND_TRIES	5
+#define SEND_WAIT_MS	2
+
+static int put_sock = -1, get_sock = -1;
+static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t mounts[MOUNTS_MAX];	/* announced, under mount_lock */
+static unsigned nmounts;
+
+void
+vault_init(int put, int get)
+{
+	put_sock = put;
+	get_sock = get;
+}
+
+/* Returns 0 or -ETOOMANYREFS. */
+static int
+send_put(const void *msg, size_t len, const int *fds, size_t nfds)
+{
+	int r = 0;
+
+	for (int i = 0; i < SEND_TRIES; i++) {
+		r = msg_send(put_sock, msg, len, fds, nfds, 0);
+		if (r != -ETOOMANYREFS)
+			break;
+		/* The fds in flight of all processes of this uid count: others may take theirs in. */
+		poll(NULL, 0, SEND_WAIT_MS);
+	}
+	if (r != 0 && r != -ETOOMANYREFS)
+		fatalx("vault: send failed (%d)", r);
+	return r;
+}
+
+static bool
+mount_known(uint32_t mnt)
+{
+	for (unsigned i = nmounts; i-- > 0;)
+		if (mounts[i] == mnt)
+			return true;
+	return false;
+}
+
+/*
+ * Handles are opened on a real fd of their mount: give the vault one. An inode that is not a directory or regular file
+ * is never opened, so its mount is announced through its parent, or not at all.
+ */
+static bool
+announce(const struct inode *in)
+{
+	struct vault_mount m = { .h = { .op = VAULT_MOUNT, .count = 1 }, .mnt_id = in->key.mnt };
+	int fd, r;
+
+	fd = resolve_open(in, O_RDONLY | (in->type == S_IFDIR ? O_DIRECTORY : O_NONBLOCK));
+	if (fd < 0)
+		return false;
+	r = send_put(&m, sizeof(m), &fd, 1);
+	fd_close(&fd);
+	if (r == 0)
+		mounts[nmounts++] = in->key.mnt;
+	return r == 0;
+}
+
+static bool
+mount_ready(const struct inode *in, const struct inode *parent)
+{
+	bool ok;
+
+	if (parent != NULL && parent->key.mnt == in->key.mnt)
+		in = parent;
+	pthread_mutex_lock(&mount_lock);
+	ok = mount_known(in->key.mnt) || (nmounts < MOUNTS_MAX && announce(in));
+	pthread_mutex_unlock(&mount_lock);
+	return ok;
+}
+
+void
+vault_root(const struct inode *root)
+{
+	if (!mount_ready(root, NULL))
+		log_warn("the shared directory cannot be opened: inodes stay open instead of being remembered");
+}
+
+static void
+keep_here(struct inode *in)
+{
+	inode_set(in, INODE_PRIVATE);
+	inode_pin(in);
+}
+
+static void
+flush_puts(struct lane *l)
+{
+	struct vault_put m = { .h = { .op = VAULT_PUT, .count = l->nputs } };
+	int fd[VAULT_BATCH];
+	int r;
+
+	for (unsigned i = 0; i < l->nputs; i++) {
+		m.e[i].node = l->put[i]->node;
+		m.e[i].mnt_id = l->put[i]->key.mnt;
+		fd[i] = inode_fd(l->put[i]);
+	}
+	r = send_put(&m, offsetof(struct vault_put, e) + l->nputs * sizeof(m.e[0]), fd, l->nputs);
+	if (r != 0) {
+		static struct log_limit limit;
+
+		if (log_limit(&limit))
+			log_warn("vault: too many file descriptors in flight, %u inodes stay open", l->nputs);
+	}
+	for (unsigned i = 0; i < l->nputs; i++) {
+		if (r == 0)
+			inode_set(l->put[i], INODE_VAULTED);
+		else
+			keep_here(l->put[i]);
+		inode_put(l->put[i]);
+	}
+	l->nputs = 0;
+}
+
+static void
+flush_forgets(struct lane *l)
+{
+	struct vault_nodes m = { .h = { .op = VAULT_FORGET, .count = l->nforgets } };
+
+	memcpy(m.node, l->forget, l->nforgets * sizeof(m.node[0]));
+	if (send_put(&m, offsetof(struct vault_nodes, node) + l->nforgets * sizeof(m.node[0]), NULL, 0) != 0)
+		fatalx("vault: forget failed");
+	l->nforgets = 0;
+}
+
+void
+vault_flush(struct lane *l)
+{
+	if (l->nputs > 0)
+		flush_puts(l);
+	if (l->nforgets > 0)
+		flush_forgets(l);
+}
+
+void
+vault_put(struct lane *l, struct inode *in, struct inode *parent)
+{
+	if (inode_has(in, INODE_VAULTED | INODE_PRIVATE))
+		return;
+	if (!mount_ready(in, parent)) {
+		keep_here(in);
+		return;
+	}
+	/* An inode may be in the hands of two lanes at once: both put it, before either names it. The vault takes that. */
+	atomic_fetch_add(&in->refs, 1);
+	l->put[l->nputs++] = in;
+	if (l->nputs == VAULT_BATCH)
+		flush_puts(l);
+}
+
+void
+vault_forget(struct lane *l, uint64_t node)
+{
+	l->forget[l->nforgets++] = node;
+	if (l->nforgets == VAULT_BATCH)
+		vault_flush(l);
+}
+
+void
+vault_reset(struct lane *l)
+{
+	struct vault_hdr m = { .op = VAULT_RESET };
+
+	vault_flush(l);
+	if (send_put(&m, sizeof(m), NULL, 0) != 0)
+		fatalx("vault: reset failed");
+}
+
+/* Sort the fds of an answer to their nodes. Returns false if the answer makes no sense. */
+static bool
+take_answer(const struct vault_got *m, size_t len, size_t n, int *got, size_t ngot, bool truncated,
+    int *fd, int *error)
+{
+	size_t used = 0;
+
+	if (len < offsetof(struct vault_got, error) + n * sizeof(m->error[0]) ||
+	    m->h.op != VAULT_GOT || m->h.count != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		fd[i] = -1;
+		error[i] = m->error[i];
+		if (error[i] > 0)
+			return false;
+		if (error[i] == -EBADF)
+			error[i] = -ESTALE;
+		if (error[i] != 0)
+			continue;
+		if (used < ngot)
+			fd[i] = got[used++];
+		else if (truncated)
+			error[i] = -EMFILE;
+		else
+			return false;
+	}
+	return used == ngot;
+}
+
+int
+vault_get(const uint64_t *node, size_t n, int *fd, int *error)
+{
+	struct vault_nodes q = { .h = { .op = VAULT_GET, .count = (uint32_t)n } };
+	struct vault_got m;
+	int got[VAULT_BATCH], truncated = 0, r;
+	size_t ngot = VAULT_BATCH;
+	ssize_t len = 0;
+
+	if (n == 0 || n > VAULT_BATCH)
+		return -EINVAL;
+	memcpy(q.node, node, n * sizeof(*node));
+	pthread_mutex_lock(&get_lock);
+	r = msg_send(get_sock, &q, offsetof(struct vault_nodes, node) + n * sizeof(*node), NULL, 0, 0);
+	if (r == 0)
+		len = msg_recv(get_sock, &m, sizeof(m), got, &ngot, &truncated, 0);
+	pthread_mutex_unlock(&get_lock);
+	if (r != 0 || len <= 0)
+		fatalx("vault: no answer (%d, %zd)", r, len);
+	if (!take_answer(&m, (size_t)len, n, got, ngot, truncated != 0, fd, error))
+		fatalx("vault: bad answer");
+	return 0;
+}
