@@ -34,6 +34,11 @@ bool	device_running(const struct device *, unsigned q);
 int	device_start(struct device *, unsigned q, int kick_fd) ATTR_MUSTCHECK;
 /* Stop taking chains from ring q and wait until everything taken was returned. No-op when stopped. */
 void	device_stop(struct device *, unsigned q);
+/*
+ * The connection is over and this process about to end: take nothing more from ring q, signal nobody. Waits for
+ * nothing, neither for requests under way (a hung file system) nor for a peer that made its call fd block.
+ */
+void	device_abandon(struct device *, unsigned q);
 /* Pause all running queues between two requests (nothing is drained), and let them go on. */
 void	device_pause(struct device *);
 void	device_resume(struct device *);

@@ -163,7 +163,7 @@ making_send(struct request *r, uint16_t op, lane_done done, const struct making 
 	w->dir = r->in.nodeid;
 	w->uid = r->in.uid;
 	w->gid = r->in.gid;
-	w->oflags = m->has_groups ? RPC_CREATE_GROUPS : 0;
+	w->oflags = atomic_load(&r->q->s->supp_groups) ? RPC_CREATE_GROUPS : 0;
 	*out = w;
 	return 0;
 }

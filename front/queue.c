@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -323,6 +324,13 @@ device_stop(struct device *d, unsigned n)
 }
 
 void
+device_abandon(struct device *d, unsigned n)
+{
+	if (d->queue[n]->want_run)
+		wish(d->queue[n], false, false);
+}
+
+void
 device_pause(struct device *d)
 {
 	for (unsigned i = 0; i < NQUEUES; i++)
@@ -345,11 +353,13 @@ void
 device_set_call(struct device *d, unsigned n, int fd)
 {
 	struct queue *q = d->queue[n];
+	struct stat st;
 	int old;
 
 	pthread_mutex_lock(&q->ring.used_lock);
 	old = q->ring.call_fd;
 	q->ring.call_fd = fd;
+	q->ring.call_is_pipe = fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 	pthread_mutex_unlock(&q->ring.used_lock);
 	fd_close(&old);
 	/* What was pushed meanwhile may have been signalled to nobody. */

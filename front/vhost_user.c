@@ -246,8 +246,7 @@ vhost_user_serve(struct device *dev, int sock, int control)
 	} while (rc == 0);
 
 	for (unsigned q = 0; q < NQUEUES; q++) {
-		device_stop(dev, q);
-		device_set_call(dev, q, -1);
+		device_abandon(dev, q);
 		fd_close(&s.ring[q].kick_fd);
 	}
 	fd_close(&s.backend_fd);

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -280,6 +281,16 @@ wants_signal(struct vring *v)
 	return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
 }
 
+/* The peer may have made its end of the file blocking again; an eventfd is never full in earnest, a pipe may be. */
+static bool
+can_write(const struct vring *v)
+{
+	struct pollfd p = { .fd = v->call_fd, .events = POLLOUT };
+	const struct timespec none = { 0 };
+
+	return !v->call_is_pipe || ppoll(&p, 1, &none, NULL) == 1;
+}
+
 void
 vring_signal(struct vring *v)
 {
@@ -289,7 +300,7 @@ vring_signal(struct vring *v)
 
 	pthread_mutex_lock(&v->used_lock);
 	/* Nobody to tell: decide when there is a call fd. */
-	if (v->call_fd >= 0 && wants_signal(v)) {
+	if (v->call_fd >= 0 && wants_signal(v) && can_write(v)) {
 		do
 			n = write(v->call_fd, &one, sizeof(one));
 		while (n == -1 && errno == EINTR);

@@ -27,6 +27,7 @@ struct vring {
 	uint64_t desc_uaddr, avail_uaddr, used_uaddr;
 	bool	event_idx;
 	int	call_fd;		/* eventfd or pipe, non-blocking; -1 = none. Changed under used_lock */
+	bool	call_is_pipe;
 
 	/* Host addresses, from vring_start(). */
 	struct vring_desc *desc;	/* <linux/virtio_ring.h> */

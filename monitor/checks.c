@@ -23,9 +23,16 @@
 int
 checks_privileges(void)
 {
-	static const struct { int cap; const char *name; } needed[] = {
-		{ CAP_SYS_ADMIN, "SYS_ADMIN" }, { CAP_SETPCAP, "SETPCAP" }, { CAP_SETUID, "SETUID" },
-		{ CAP_SETGID, "SETGID" }, { CAP_KILL, "KILL" }, { CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH" },
+	static const struct {
+		int cap;
+		const char *name;
+	} needed[] = {
+		{ CAP_SYS_ADMIN, "SYS_ADMIN" },
+		{ CAP_SETPCAP, "SETPCAP" },
+		{ CAP_SETUID, "SETUID" },
+		{ CAP_SETGID, "SETGID" },
+		{ CAP_KILL, "KILL" },
+		{ CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH" },
 	};
 
 	if (geteuid() != 0) {
@@ -38,7 +45,8 @@ checks_privileges(void)
 	}
 	for (size_t i = 0; i < countof(needed); i++)
 		if (capng_have_capability(CAPNG_EFFECTIVE, (unsigned)needed[i].cap) != 1) {
-			log_error("capability CAP_%s is needed to start, and missing", needed[i].name);
+			log_error(
+			    "capability CAP_%s is needed to start, and missing", needed[i].name);
 			return -EPERM;
 		}
 	return 0;
@@ -55,7 +63,8 @@ read_nr_open(uint64_t *res)
 		n = read(fd, buf, sizeof(buf) - 1);
 	fd_close(&fd);
 	if (n <= 0) {
-		log_error("cannot read /proc/sys/fs/nr_open: %s", strerrordesc_np(n == 0 ? EIO : errno));
+		log_error(
+		    "cannot read /proc/sys/fs/nr_open: %s", strerrordesc_np(n == 0 ? EIO : errno));
 		return -EIO;
 	}
 	*res = strtoull(buf, NULL, 10);
@@ -71,26 +80,28 @@ set_nofile(uint64_t n)
 }
 
 /* Files that are not inodes of the guest: as virtiofsd counts them, so that the same limits are refused. */
-#define NOFILE_OVERHEAD	609u
-#define NOFILE_DEFAULT	1000000u
-#define NOFILE_FEW	128u
+#define NOFILE_OVERHEAD 609u
+#define NOFILE_DEFAULT 1000000u
+#define NOFILE_FEW 128u
 
 static int
-raise_nofile(const struct options *o, uint64_t nr_open, uint64_t soft, uint64_t hard, uint64_t *limit)
+raise_nofile(
+    const struct options *o, uint64_t nr_open, uint64_t soft, uint64_t hard, uint64_t *limit)
 {
 	uint64_t target = MIN(NOFILE_DEFAULT, nr_open);
 	int r;
 
 	*limit = soft;
 	if (o->nofile_given && o->nofile > nr_open) {
-		log_error("--rlimit-nofile=%ju is above the system's limit /proc/sys/fs/nr_open, %ju",
+		log_error(
+		    "--rlimit-nofile=%ju is above the system's limit /proc/sys/fs/nr_open, %ju",
 		    (uintmax_t)o->nofile, (uintmax_t)nr_open);
 		return -EINVAL;
 	}
 	if (o->nofile_given && o->nofile > 0) {
 		if ((r = set_nofile(o->nofile)) != 0)
-			log_error("cannot set the limit of open files to %ju: %s", (uintmax_t)o->nofile,
-			    strerrordesc_np(-r));
+			log_error("cannot set the limit of open files to %ju: %s",
+			    (uintmax_t)o->nofile, strerrordesc_np(-r));
 		*limit = o->nofile;
 		return r;
 	}
@@ -99,10 +110,12 @@ raise_nofile(const struct options *o, uint64_t nr_open, uint64_t soft, uint64_t 
 	*limit = target;
 	if (set_nofile(target) == 0)
 		return 0;
-	log_warn("cannot set the limit of open files to %ju, using the hard limit %ju", (uintmax_t)target, (uintmax_t)hard);
+	log_warn("cannot set the limit of open files to %ju, using the hard limit %ju",
+	    (uintmax_t)target, (uintmax_t)hard);
 	*limit = hard;
 	if ((r = set_nofile(hard)) != 0)
-		log_error("cannot set the limit of open files to %ju: %s", (uintmax_t)hard, strerrordesc_np(-r));
+		log_error("cannot set the limit of open files to %ju: %s", (uintmax_t)hard,
+		    strerrordesc_np(-r));
 	return r;
 }
 
@@ -122,15 +135,16 @@ checks_nofile(const struct options *o, uint64_t *limit)
 	if ((r = raise_nofile(o, nr_open, rl.rlim_cur, rl.rlim_max, limit)) != 0)
 		return r;
 	overhead = MAX(o->pool_size, 1);
-	overhead = overhead > UINT64_MAX - NOFILE_OVERHEAD ? UINT64_MAX : overhead + NOFILE_OVERHEAD;
+	overhead = overhead > UINT64_MAX - NOFILE_OVERHEAD ? UINT64_MAX
+							   : overhead + NOFILE_OVERHEAD;
 	if (*limit < overhead) {
-		log_error("the limit of open files, %ju, is too low: at least %ju are needed", (uintmax_t)*limit,
-		    (uintmax_t)overhead);
+		log_error("the limit of open files, %ju, is too low: at least %ju are needed",
+		    (uintmax_t)*limit, (uintmax_t)overhead);
 		return -EMFILE;
 	}
 	if (*limit - overhead < NOFILE_FEW)
-		log_warn("the limit of open files, %ju, leaves the guest only %ju", (uintmax_t)*limit,
-		    (uintmax_t)(*limit - overhead));
+		log_warn("the limit of open files, %ju, leaves the guest only %ju",
+		    (uintmax_t)*limit, (uintmax_t)(*limit - overhead));
 	return 0;
 }
 
@@ -153,7 +167,8 @@ checks_share(const char *path, int *fd)
 	if (*fd == -1) {
 		int saved = errno;
 
-		log_error("cannot open the shared directory '%s': %s", path, strerrordesc_np(saved));
+		log_error(
+		    "cannot open the shared directory '%s': %s", path, strerrordesc_np(saved));
 		free(real);
 		return -saved;
 	}
@@ -173,9 +188,11 @@ checks_front_user(const char *name, uid_t *uid, gid_t *gid)
 	if (pw == NULL && name != NULL)
 		log_error("--front-user: there is no user '%s'", name);
 	else if (pw == NULL)
-		log_error("there is neither a user 'virtiofsd' nor 'nobody': name one with --front-user");
+		log_error(
+		    "there is neither a user 'virtiofsd' nor 'nobody': name one with --front-user");
 	else if (pw->pw_uid == 0 || pw->pw_gid == 0)
-		log_error("the user of the front process, '%s', must have neither uid nor gid 0", pw->pw_name);
+		log_error("the user of the front process, '%s', must have neither uid nor gid 0",
+		    pw->pw_name);
 	if (pw == NULL || pw->pw_uid == 0 || pw->pw_gid == 0)
 		return -EINVAL;
 	*uid = pw->pw_uid;

@@ -18,11 +18,11 @@
 
 #include "proto/control.h"
 
-#define LINE_MAX_OUT	(96 + 4 * CTL_LOG_TEXT)
+#define LINE_MAX_OUT (96 + 4 * CTL_LOG_TEXT)
 
 /* Held over poll and write: with one writer, a pipe that polls writable takes a whole line (< PIPE_BUF) at once. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t lost;			/* lines; under lock */
+static uint32_t lost; /* lines; under lock */
 
 static const char *const level_names[] = { "OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE" };
 
@@ -58,8 +58,8 @@ format(char out[LINE_MAX_OUT], enum log_level level, const char *who, const char
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (gmtime_r(&now.tv_sec, &tm) == NULL)
 		memset(&tm, 0, sizeof(tm));
-	r = snprintf(out, 92, "[%04d-%02d-%02dT%02d:%02d:%02dZ %-5s %s] ", tm.tm_year + 1900, tm.tm_mon + 1,
-	    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, level_names[level], who);
+	r = snprintf(out, 92, "[%04d-%02d-%02dT%02d:%02d:%02dZ %-5s %s] ", tm.tm_year + 1900,
+	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, level_names[level], who);
 	used = r > 0 ? MIN((size_t)r, 91) : 0;
 	escape(out, &used, text, MIN(n, CTL_LOG_TEXT));
 	out[used++] = '\n';
@@ -73,7 +73,8 @@ write_now(const char *line, size_t n)
 	const struct timespec none = { 0 };
 
 	/* EPIPE and the like: nobody will ever read it, nothing to be done. */
-	return ppoll(&p, 1, &none, NULL) == 1 && (write(STDERR_FILENO, line, n) >= 0 || !(p.revents & POLLOUT));
+	return ppoll(&p, 1, &none, NULL) == 1 &&
+	    (write(STDERR_FILENO, line, n) >= 0 || !(p.revents & POLLOUT));
 }
 
 static void
@@ -87,7 +88,8 @@ print(enum log_level level, const char *who, const char *text, size_t n)
 	if (lost > 0) {
 		char line2[LINE_MAX_OUT];
 
-		r = snprintf(note, sizeof(note), "%u log lines lost: standard error was full", lost);
+		r = snprintf(
+		    note, sizeof(note), "%u log lines lost: standard error was full", lost);
 		if (write_now(line2, format(line2, LOG_WARN, "virtiofsd", note, (size_t)r)))
 			lost = 0;
 	}
@@ -132,6 +134,11 @@ logsink_child(struct logsink_source *s, enum log_level level, const char *text, 
 
 	if (!log_enabled(level))
 		return;
+	/* A line a request is what the operator asked for with these levels. */
+	if (level >= LOG_DEBUG) {
+		print(level, s->name, text, n);
+		return;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (s->window == 0 || now.tv_sec - s->window >= LOGSINK_WINDOW_S) {
 		say_suppressed(s);

@@ -35,9 +35,9 @@
 struct monitor {
 	struct options opts;
 	uint64_t fd_limit;
-	int	share;
-	uid_t	front_uid;
-	gid_t	front_gid;
+	int share;
+	uid_t front_uid;
+	gid_t front_gid;
 	struct spawn_files files;
 	struct listener listener;
 	struct session session;
@@ -89,11 +89,9 @@ set_up(struct monitor *m)
 	const struct options *o = &m->opts;
 	int r;
 
-	if ((r = checks_privileges()) != 0 ||
-	    (r = checks_share(o->shared_dir, &m->share)) != 0 ||
+	if ((r = checks_privileges()) != 0 || (r = checks_share(o->shared_dir, &m->share)) != 0 ||
 	    (r = checks_front_user(o->front_user, &m->front_uid, &m->front_gid)) != 0 ||
-	    (r = spawn_open_files(&m->files)) != 0 ||
-	    (r = checks_nofile(o, &m->fd_limit)) != 0)
+	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0)
 		return r;
 	privs_drop_groups();
 	r = vault_new(start_fd_budget(m->fd_limit), VAULT_NODES_MAX, &m->session.vault);
@@ -103,22 +101,23 @@ set_up(struct monitor *m)
 		log_error("cannot start: %s", strerrordesc_np(-r));
 		return r;
 	}
-	return o->socket_path != NULL ? socket_listen(o->socket_path, &m->listener) :
-	    socket_inherited(o->fd, &m->listener);
+	return o->socket_path != NULL ? socket_listen(o->socket_path, &m->listener)
+				      : socket_inherited(o->fd, &m->listener);
 }
 
 /* Start the worker, then the front, with all that connects them. */
 static int
 start_children(struct monitor *m, int conn)
 {
-	struct child *worker = &m->session.child[CHILD_WORKER], *front = &m->session.child[CHILD_FRONT];
+	struct child *worker = &m->session.child[CHILD_WORKER],
+		     *front = &m->session.child[CHILD_FRONT];
 	struct lanes lanes = { .n = 0 };
 	int put[2] = { -1, -1 }, get[2] = { -1, -1 }, r;
 
-	if ((r = start_lanes(start_nlanes(&m->opts), &lanes)) != 0 ||
-	    (r = start_pair(put)) != 0 || (r = start_pair(get)) != 0 ||
-	    (r = spawn_child(&m->files, CHILD_WORKER, worker)) != 0 ||
-	    (r = start_worker(worker->ctl, &m->opts, &lanes, m->share, put[1], get[1], m->fd_limit)) != 0 ||
+	if ((r = start_lanes(start_nlanes(&m->opts), &lanes)) != 0 || (r = start_pair(put)) != 0 ||
+	    (r = start_pair(get)) != 0 || (r = spawn_child(&m->files, CHILD_WORKER, worker)) != 0 ||
+	    (r = start_worker(
+		 worker->ctl, &m->opts, &lanes, m->share, put[1], get[1], m->fd_limit)) != 0 ||
 	    (r = spawn_child(&m->files, CHILD_FRONT, front)) != 0 ||
 	    (r = start_front(front->ctl, &m->opts, &lanes, conn, m->front_uid, m->front_gid)) != 0)
 		goto out;
@@ -136,8 +135,8 @@ static int
 drop_and_seal(struct monitor *m)
 {
 	static const int caps[] = {
-		CAP_DAC_READ_SEARCH,	/* open_by_handle_at() for the vault */
-		CAP_KILL,		/* the front has another uid */
+		CAP_DAC_READ_SEARCH, /* open_by_handle_at() for the vault */
+		CAP_KILL, /* the front has another uid */
 	};
 	int r;
 

@@ -17,32 +17,31 @@
 
 struct parse {
 	struct options *o;
-	const struct row *row;		/* the option being looked at */
-	char	*err;
+	const struct row *row; /* the option being looked at */
+	char *err;
 };
 
 struct row {
 	const char *name;
-	const char *arg;		/* name of the value; NULL: takes none */
-	char	letter;
-	unsigned flags;			/* ROW_* */
-	int	(*set)(struct parse *, const char *value);
-	const char *help;		/* first sentence: -h and --help */
-	const char *more;		/* --help only */
+	const char *arg; /* name of the value; NULL: takes none */
+	char letter;
+	unsigned flags; /* ROW_* */
+	int (*set)(struct parse *, const char *value);
+	const char *help; /* first sentence: -h and --help */
+	const char *more; /* --help only */
 };
-#define ROW_LATER	0x1		/* known, not served yet */
-#define ROW_ATTACHED	0x2		/* the value must be attached with '=' */
-#define ROW_LAST	0x4		/* what follows is not looked at */
+#define ROW_LATER 0x1 /* known, not served yet */
+#define ROW_ATTACHED 0x2 /* the value must be attached with '=' */
+#define ROW_LAST 0x4 /* what follows is not looked at */
 
 /* A word that an option takes; WORD_LATER: one that is not served yet. */
 struct word {
 	const char *name;
-	int	value;
+	int value;
 };
-#define WORD_LATER	(-1)
+#define WORD_LATER (-1)
 
-static int ATTR_PRINTF(2, 3)
-fail(struct parse *p, const char *fmt, ...)
+static int ATTR_PRINTF(2, 3) fail(struct parse *p, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -55,7 +54,8 @@ fail(struct parse *p, const char *fmt, ...)
 static int
 fail_value(struct parse *p, const char *value, const char *why)
 {
-	return fail(p, "invalid value '%.80s' for '--%s <%s>': %s", value, p->row->name, p->row->arg, why);
+	return fail(
+	    p, "invalid value '%.80s' for '--%s <%s>': %s", value, p->row->name, p->row->arg, why);
 }
 
 /* Decimal, an optional plus sign, nothing else. */
@@ -83,23 +83,26 @@ parse_number(struct parse *p, const char *value, uint64_t max, uint64_t *res)
 }
 
 static int
-parse_word(struct parse *p, const char *value, bool anycase, const struct word *words, size_t n, int *res)
+parse_word(
+    struct parse *p, const char *value, bool anycase, const struct word *words, size_t n, int *res)
 {
 	char list[120] = "";
 	size_t used = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int diff = anycase ? strcasecmp(value, words[i].name) : strcmp(value, words[i].name);
+		int diff = anycase ? strcasecmp(value, words[i].name)
+				   : strcmp(value, words[i].name);
 
 		if (diff == 0 && words[i].value == WORD_LATER)
-			return fail(p, "value '%s' of option '--%s' is not supported yet", words[i].name, p->row->name);
+			return fail(p, "value '%s' of option '--%s' is not supported yet",
+			    words[i].name, p->row->name);
 		if (diff == 0) {
 			*res = words[i].value;
 			return 0;
 		}
 		if (used < sizeof(list))
-			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "possible values: ",
-			    words[i].name);
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
+			    i > 0 ? ", " : "possible values: ", words[i].name);
 	}
 	return fail_value(p, value, list);
 }
@@ -158,7 +161,9 @@ static int
 set_sandbox(struct parse *p, const char *value)
 {
 	static const struct word words[] = {
-		{ "namespace", SANDBOX_NAMESPACE }, { "chroot", SANDBOX_CHROOT }, { "none", SANDBOX_NONE },
+		{ "namespace", SANDBOX_NAMESPACE },
+		{ "chroot", SANDBOX_CHROOT },
+		{ "none", SANDBOX_NONE },
 	};
 	int v, r = parse_word(p, value, true, words, countof(words), &v);
 
@@ -171,7 +176,10 @@ static int
 set_seccomp(struct parse *p, const char *value)
 {
 	static const struct word words[] = {
-		{ "none", SECCOMP_NONE }, { "kill", SECCOMP_KILL }, { "log", SECCOMP_LOG }, { "trap", SECCOMP_TRAP },
+		{ "none", SECCOMP_NONE },
+		{ "kill", SECCOMP_KILL },
+		{ "log", SECCOMP_LOG },
+		{ "trap", SECCOMP_TRAP },
 	};
 	int v, r = parse_word(p, value, false, words, countof(words), &v);
 
@@ -184,8 +192,12 @@ static int
 set_log_level(struct parse *p, const char *value)
 {
 	static const struct word words[] = {
-		{ "off", LOG_OFF }, { "error", LOG_ERROR }, { "warn", LOG_WARN }, { "info", LOG_INFO },
-		{ "debug", LOG_DEBUG }, { "trace", LOG_TRACE },
+		{ "off", LOG_OFF },
+		{ "error", LOG_ERROR },
+		{ "warn", LOG_WARN },
+		{ "info", LOG_INFO },
+		{ "debug", LOG_DEBUG },
+		{ "trace", LOG_TRACE },
 	};
 	int v, r = parse_word(p, value, true, words, countof(words), &v);
 
@@ -198,7 +210,10 @@ static int
 set_cache(struct parse *p, const char *value)
 {
 	static const struct word words[] = {
-		{ "auto", 0 }, { "always", WORD_LATER }, { "never", WORD_LATER }, { "metadata", WORD_LATER },
+		{ "auto", 0 },
+		{ "always", WORD_LATER },
+		{ "never", WORD_LATER },
+		{ "metadata", WORD_LATER },
 	};
 	int v;
 
@@ -209,7 +224,10 @@ static int
 set_file_handles(struct parse *p, const char *value)
 {
 	static const struct word words[] = {
-		{ "never", WORD_LATER }, { "prefer", 0 }, { "mandatory", WORD_LATER }, { "fallback", WORD_LATER },
+		{ "never", WORD_LATER },
+		{ "prefer", 0 },
+		{ "mandatory", WORD_LATER },
+		{ "fallback", WORD_LATER },
 	};
 	int v;
 
@@ -282,40 +300,61 @@ set_version(struct parse *p, const char *value)
 	return 0;
 }
 
-#define LATER(nm, a, l)	{ .name = (nm), .arg = (a), .letter = (l), .flags = ROW_LATER }
+#define LATER(nm, a, l) \
+	{ \
+		.name = (nm), .arg = (a), .letter = (l), .flags = ROW_LATER \
+	}
 
 static const struct row rows[] = {
 	{ "shared-dir", "PATH", 0, 0, set_shared_dir, "Directory to share with the guest.", NULL },
-	{ "socket-path", "PATH", 0, 0, set_socket_path, "Create the vhost-user socket at this path.",
-	  "PATH.pid is created beside it, locked while the daemon runs." },
+	{ "socket-path", "PATH", 0, 0, set_socket_path,
+	    "Create the vhost-user socket at this path.",
+	    "PATH.pid is created beside it, locked while the daemon runs." },
 	{ "fd", "N", 0, 0, set_fd, "Use an inherited vhost-user socket.",
-	  "N is the number of a file descriptor of a listening UNIX stream socket. Not together with --socket-path." },
+	    "N is the number of a file descriptor of a listening UNIX stream socket. Not together "
+	    "with --socket-path." },
 	{ "tag", "TAG", 0, 0, set_tag, "Name of the file system in the guest.",
-	  "1 to 36 bytes, offered to the front end in the device's configuration space. Without it, the front end brings its own." },
-	{ "thread-pool-size", "N", 0, 0, set_pool_size, "Most requests of one queue served at the same time.",
-	  "0 and 1: one after the other. Without this option the daemon adapts to how fast the file system is." },
+	    "1 to 36 bytes, offered to the front end in the device's configuration space. Without "
+	    "it, the front end brings its own." },
+	{ "thread-pool-size", "N", 0, 0, set_pool_size,
+	    "Most requests of one queue served at the same time.",
+	    "0 and 1: one after the other. Without this option the daemon adapts to how fast the "
+	    "file system is." },
 	{ "xattr", NULL, 0, 0, set_xattr, "Offer extended attributes.", NULL },
-	{ "sandbox", "MODE", 0, 0, set_sandbox, "How the process with access to the files is isolated.",
-	  "namespace (default): it sees the shared directory as its root, in namespaces of its own; chroot: it changes its root; none: it does neither." },
-	{ "seccomp", "ACTION", 0, 0, set_seccomp, "What happens at a system call outside the profiles.",
-	  "kill (default): the process ends; log: the kernel logs it; trap: the process gets SIGSYS; none: no profiles." },
-	{ "announce-submounts", NULL, 0, 0, set_announce, "Tell the guest which directories are mount points (default).", NULL },
-	{ "no-announce-submounts", NULL, 0, 0, set_no_announce, "Do not tell the guest which directories are mount points.",
-	  "Of --announce-submounts and --no-announce-submounts the later one counts." },
-	{ "inode-file-handles", "MODE", 0, ROW_ATTACHED, set_file_handles, "How inodes are remembered.",
-	  "prefer (default): by file handle where the file system has them, else by open file descriptor." },
+	{ "sandbox", "MODE", 0, 0, set_sandbox,
+	    "How the process with access to the files is isolated.",
+	    "namespace (default): it sees the shared directory as its root, in namespaces of its "
+	    "own; chroot: it changes its root; none: it does neither." },
+	{ "seccomp", "ACTION", 0, 0, set_seccomp,
+	    "What happens at a system call outside the profiles.",
+	    "kill (default): the process ends; log: the kernel logs it; trap: the process gets "
+	    "SIGSYS; none: no profiles." },
+	{ "announce-submounts", NULL, 0, 0, set_announce,
+	    "Tell the guest which directories are mount points (default).", NULL },
+	{ "no-announce-submounts", NULL, 0, 0, set_no_announce,
+	    "Do not tell the guest which directories are mount points.",
+	    "Of --announce-submounts and --no-announce-submounts the later one counts." },
+	{ "inode-file-handles", "MODE", 0, ROW_ATTACHED, set_file_handles,
+	    "How inodes are remembered.",
+	    "prefer (default): by file handle where the file system has them, else by open file "
+	    "descriptor." },
 	{ "cache", "POLICY", 0, 0, set_cache, "What the guest may cache.",
-	  "auto (default): metadata and data for a short time." },
-	{ "fd-donation", "WHEN", 0, 0, set_donation, "Whether file data bypasses the process with access to names.",
-	  "always (default): open regular files are handed to the front process, which moves their data. never: everything goes through the worker process." },
-	{ "front-user", "NAME", 0, 0, set_front_user, "User that the process talking to the guest becomes.",
-	  "Default: virtiofsd if there is such an account, else nobody. Must not be uid 0." },
+	    "auto (default): metadata and data for a short time." },
+	{ "fd-donation", "WHEN", 0, 0, set_donation,
+	    "Whether file data bypasses the process with access to names.",
+	    "always (default): open regular files are handed to the front process, which moves "
+	    "their data. never: everything goes through the worker process." },
+	{ "front-user", "NAME", 0, 0, set_front_user,
+	    "User that the process talking to the guest becomes.",
+	    "Default: virtiofsd if there is such an account, else nobody. Must not be uid 0." },
 	{ "rlimit-nofile", "N", 0, 0, set_nofile, "Limit of open files.",
-	  "0: leave it as it is. Default: 1000000, or what the system allows." },
+	    "0: leave it as it is. Default: 1000000, or what the system allows." },
 	{ "log-level", "LEVEL", 0, 0, set_log_level, "How much is logged.",
-	  "off, error, warn, info (default), debug or trace." },
-	{ "print-capabilities", NULL, 0, 0, set_capabilities, "Print what the daemon can do, as JSON, and exit.", NULL },
-	{ "help", NULL, 'h', ROW_LAST, set_help, "Print help (-h: shorter, --help: longer) and exit.", NULL },
+	    "off, error, warn, info (default), debug or trace." },
+	{ "print-capabilities", NULL, 0, 0, set_capabilities,
+	    "Print what the daemon can do, as JSON, and exit.", NULL },
+	{ "help", NULL, 'h', ROW_LAST, set_help,
+	    "Print help (-h: shorter, --help: longer) and exit.", NULL },
 	{ "version", NULL, 'V', ROW_LAST, set_version, "Print the version and exit.", NULL },
 	LATER("socket", "PATH", 0),
 	LATER("socket-group", "NAME", 0),
@@ -345,7 +384,7 @@ static const struct row rows[] = {
 	LATER(NULL, NULL, 'f'),
 };
 
-#define LONG_BASE	256		/* getopt's value of row 0; below: letters */
+#define LONG_BASE 256 /* getopt's value of row 0; below: letters */
 
 static const struct row *
 row_of(int value)
@@ -371,8 +410,9 @@ getopt_tables(struct option longs[countof(rows) + 1], char letters[2 * countof(r
 		const struct row *row = &rows[i];
 
 		if (row->name != NULL)
-			longs[n++] = (struct option){ .name = row->name, .val = LONG_BASE + (int)i,
-			    .has_arg = row->arg != NULL ? required_argument : no_argument };
+			longs[n++] = (struct option){ .name = row->name,
+				.val = LONG_BASE + (int)i,
+				.has_arg = row->arg != NULL ? required_argument : no_argument };
 		if (row->letter != 0)
 			*letters++ = row->letter;
 		if (row->letter != 0 && row->arg != NULL)
@@ -415,15 +455,18 @@ one_option(struct parse *p, int value, const char *word, const char *arg)
 	if (value == '?')
 		return fail(p, "option '--%s' takes no value", row->name);
 	if (row->flags & ROW_LATER)
-		return row->name != NULL ? fail(p, "option '--%s' is not supported yet", row->name) :
-		    fail(p, "option '-%c' is not supported yet", row->letter);
+		return row->name != NULL
+		    ? fail(p, "option '--%s' is not supported yet", row->name)
+		    : fail(p, "option '-%c' is not supported yet", row->letter);
 	if (value == ':')
 		return fail(p, "option '--%s' needs a value <%s>", row->name, row->arg);
 	attached = strchr(word, '=') != NULL;
 	if (arg != NULL && !attached && (row->flags & ROW_ATTACHED))
-		return fail(p, "option '--%s' needs its value attached: --%s=<%s>", row->name, row->name, row->arg);
+		return fail(p, "option '--%s' needs its value attached: --%s=<%s>", row->name,
+		    row->name, row->arg);
 	if (arg != NULL && !attached && arg[0] == '-' && arg[1] != '\0')
-		return fail(p, "option '--%s' needs a value <%s>, not the option '%.80s'", row->name, row->arg, arg);
+		return fail(p, "option '--%s' needs a value <%s>, not the option '%.80s'",
+		    row->name, row->arg, arg);
 	return row->set(p, arg != NULL ? arg : word);
 }
 
@@ -438,8 +481,8 @@ check_all(struct parse *p)
 		return fail(p, "option '--fd' cannot be used together with '--socket-path'");
 	if (o->action == OPTIONS_CAPABILITIES || (dir && sock))
 		return 0;
-	return fail(p, "missing: %s%s%s", dir ? "" : "--shared-dir <PATH>", !dir && !sock ? " and " : "",
-	    sock ? "" : "one of --socket-path <PATH>, --fd <N>");
+	return fail(p, "missing: %s%s%s", dir ? "" : "--shared-dir <PATH>",
+	    !dir && !sock ? " and " : "", sock ? "" : "one of --socket-path <PATH>, --fd <N>");
 }
 
 int
@@ -451,8 +494,12 @@ options_parse(int argc, char *const argv[], struct options *o, char err[static O
 	int c, at, r;
 
 	*o = (struct options){
-		.action = OPTIONS_RUN, .fd = -1, .sandbox = SANDBOX_NAMESPACE, .seccomp = SECCOMP_KILL,
-		.log_level = LOG_INFO, .dev = DEV_ANNOUNCE_SUBMOUNTS,
+		.action = OPTIONS_RUN,
+		.fd = -1,
+		.sandbox = SANDBOX_NAMESPACE,
+		.seccomp = SECCOMP_KILL,
+		.log_level = LOG_INFO,
+		.dev = DEV_ANNOUNCE_SUBMOUNTS,
 	};
 	err[0] = '\0';
 	if (argc <= 1) {
@@ -461,7 +508,7 @@ options_parse(int argc, char *const argv[], struct options *o, char err[static O
 	}
 	getopt_tables(longs, letters);
 	opterr = 0;
-	optind = 0;	/* glibc: begin anew */
+	optind = 0; /* glibc: begin anew */
 	for (at = 1; (c = getopt_long(argc, argv, letters, longs, NULL)) != -1; at = optind) {
 		/* The word looked at: optind moves behind it, except inside a cluster of letters. */
 		optarg = c == '?' || c == ':' ? NULL : optarg;
@@ -478,9 +525,11 @@ options_parse(int argc, char *const argv[], struct options *o, char err[static O
 void
 options_usage_error(FILE *f, const char *err)
 {
-	fprintf(f, "error: %s\n\n"
+	fprintf(f,
+	    "error: %s\n\n"
 	    "Usage: virtiofsd --shared-dir <PATH> <--socket-path <PATH>|--fd <N>> [OPTIONS]\n\n"
-	    "For more information, try '--help'.\n", err);
+	    "For more information, try '--help'.\n",
+	    err);
 }
 
 /* Print text, words wrapped, each line indented. */
@@ -507,7 +556,9 @@ void
 options_help(FILE *f, bool full)
 {
 	fputs("Virtio-fs vhost-user device daemon: shares a directory with a virtual machine.\n\n"
-	    "Usage: virtiofsd --shared-dir <PATH> <--socket-path <PATH>|--fd <N>> [OPTIONS]\n\nOptions:\n", f);
+	      "Usage: virtiofsd --shared-dir <PATH> <--socket-path <PATH>|--fd <N>> "
+	      "[OPTIONS]\n\nOptions:\n",
+	    f);
 	for (size_t i = 0; i < countof(rows); i++) {
 		const struct row *row = &rows[i];
 		char left[64], letter[8] = "    ";
@@ -516,8 +567,9 @@ options_help(FILE *f, bool full)
 			continue;
 		if (row->letter != 0)
 			snprintf(letter, sizeof(letter), "-%c, ", row->letter);
-		snprintf(left, sizeof(left), "  %s--%s%s%s%s", letter, row->name, row->arg != NULL ? " <" : "",
-		    row->arg != NULL ? row->arg : "", row->arg != NULL ? ">" : "");
+		snprintf(left, sizeof(left), "  %s--%s%s%s%s", letter, row->name,
+		    row->arg != NULL ? " <" : "", row->arg != NULL ? row->arg : "",
+		    row->arg != NULL ? ">" : "");
 		if (!full) {
 			fprintf(f, "%-34s %s\n", left, row->help);
 			continue;
@@ -533,5 +585,7 @@ options_help(FILE *f, bool full)
 void
 options_capabilities(FILE *f)
 {
-	fputs("{\n  \"type\": \"fs\",\n  \"features\": [\n    \"migrate-precopy\",\n    \"separate-options\"\n  ]\n}\n", f);
+	fputs("{\n  \"type\": \"fs\",\n  \"features\": [\n    \"migrate-precopy\",\n    "
+	      "\"separate-options\"\n  ]\n}\n",
+	    f);
 }

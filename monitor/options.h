@@ -17,24 +17,29 @@
 
 /* What the command line asks for. */
 enum options_action {
-	OPTIONS_RUN, OPTIONS_NO_ARGS, OPTIONS_SHORT_HELP, OPTIONS_LONG_HELP, OPTIONS_VERSION, OPTIONS_CAPABILITIES
+	OPTIONS_RUN,
+	OPTIONS_NO_ARGS,
+	OPTIONS_SHORT_HELP,
+	OPTIONS_LONG_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_CAPABILITIES
 };
 
 /* Strings point into argv. */
 struct options {
 	enum options_action action;
 	const char *shared_dir;
-	const char *socket_path;		/* NULL: fd is meant */
-	int	fd;				/* inherited listening socket, or -1 */
-	const char *tag;			/* 1..TAG_MAX bytes, or NULL */
-	const char *front_user;			/* NULL: choose */
-	bool	pool_given;			/* --thread-pool-size was */
-	uint64_t pool_size;			/* 0 if not given */
+	const char *socket_path; /* NULL: fd is meant */
+	int fd; /* inherited listening socket, or -1 */
+	const char *tag; /* 1..TAG_MAX bytes, or NULL */
+	const char *front_user; /* NULL: choose */
+	bool pool_given; /* --thread-pool-size was */
+	uint64_t pool_size; /* 0 if not given */
 	enum sandbox_mode sandbox;
 	enum seccomp_action seccomp;
 	enum log_level log_level;
-	uint32_t dev;				/* DEV_* */
-	bool	nofile_given;			/* --rlimit-nofile was */
+	uint32_t dev; /* DEV_* */
+	bool nofile_given; /* --rlimit-nofile was */
 	uint64_t nofile;
 };
 
@@ -44,10 +49,11 @@ struct options {
  * Parse the arguments. Returns 0, or -EINVAL and one line (without "error: " and newline) about what is wrong in err:
  * a usage error, to be reported with options_usage_error() and exit status 2.
  */
-int	options_parse(int argc, char *const argv[], struct options *, char err[static OPTIONS_ERROR_MAX]) ATTR_MUSTCHECK;
+int options_parse(int argc, char *const argv[], struct options *,
+    char err[static OPTIONS_ERROR_MAX]) ATTR_MUSTCHECK;
 
-void	options_usage_error(FILE *, const char *err);
-void	options_help(FILE *, bool full);
-void	options_capabilities(FILE *);
+void options_usage_error(FILE *, const char *err);
+void options_help(FILE *, bool full);
+void options_capabilities(FILE *);
 
 #endif

@@ -60,4 +60,5 @@ seccomp_monitor(enum seccomp_action action)
 }
 
 static_assert((int)SECCOMP_NONE == (int)SC_ACT_NONE && (int)SECCOMP_KILL == (int)SC_ACT_KILL &&
-    (int)SECCOMP_LOG == (int)SC_ACT_LOG && (int)SECCOMP_TRAP == (int)SC_ACT_TRAP, "the same numbers");
+	(int)SECCOMP_LOG == (int)SC_ACT_LOG && (int)SECCOMP_TRAP == (int)SC_ACT_TRAP,
+    "the same numbers");

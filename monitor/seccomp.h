@@ -6,6 +6,6 @@
 #include "proto/control.h"
 
 /* Load the monitor's profile into all its threads. no_new_privs must be set. Returns 0 or a negative errno. */
-int	seccomp_monitor(enum seccomp_action) ATTR_MUSTCHECK;
+int seccomp_monitor(enum seccomp_action) ATTR_MUSTCHECK;
 
 #endif

@@ -56,7 +56,8 @@ try_pid_file(int dir, const char *name, int *fd, bool *again)
 	int r = 0;
 
 	*again = false;
-	*fd = openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600);
+	*fd = openat(
+	    dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (*fd == -1)
 		return fail("pid file", name, errno);
 	if (flock(*fd, LOCK_EX | LOCK_NB) == -1)
@@ -100,7 +101,7 @@ make_socket(const char *path, struct listener *l)
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct stat st;
 
-	strcpy(sa.sun_path, path);	/* open_dir() knows that it fits */
+	strcpy(sa.sun_path, path); /* open_dir() knows that it fits */
 	(void)unlinkat(l->dir, l->name, 0);
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd == -1)
@@ -164,7 +165,8 @@ try_again(int error)
 int
 socket_accept(const struct listener *l, int sigfd, int *conn)
 {
-	struct pollfd p[2] = { { .fd = sigfd, .events = POLLIN }, { .fd = l->fd, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = sigfd, .events = POLLIN },
+		{ .fd = l->fd, .events = POLLIN } };
 	int flags = fcntl(l->fd, F_GETFL), r = 0;
 
 	/* Who shares an inherited socket with us may be faster: then accept() must not wait, as no signal ends it. */
@@ -191,8 +193,8 @@ socket_close(struct listener *l)
 	struct statx stx;
 
 	if (l->dir != -1 && l->ino != 0 &&
-	    statx(l->dir, l->name, AT_SYMLINK_NOFOLLOW, STATX_INO, &stx) == 0 && stx.stx_ino == l->ino &&
-	    makedev(stx.stx_dev_major, stx.stx_dev_minor) == l->dev &&
+	    statx(l->dir, l->name, AT_SYMLINK_NOFOLLOW, STATX_INO, &stx) == 0 &&
+	    stx.stx_ino == l->ino && makedev(stx.stx_dev_major, stx.stx_dev_minor) == l->dev &&
 	    unlinkat(l->dir, l->name, 0) == -1)
 		log_warn("cannot remove the socket '%s': %s", l->name, strerrordesc_np(errno));
 	fd_close(&l->fd);

@@ -11,30 +11,30 @@
 #include "common/attr.h"
 
 struct listener {
-	int	fd;			/* the listening socket */
-	int	pid_fd;			/* the locked pid file, or -1; held until the end */
-	int	dir;			/* of our socket, or -1 if it is not ours to remove */
-	char	name[108];		/* in dir */
-	dev_t	dev;			/* of the socket at dir/name, so that another's is not removed */
-	ino_t	ino;
+	int fd; /* the listening socket */
+	int pid_fd; /* the locked pid file, or -1; held until the end */
+	int dir; /* of our socket, or -1 if it is not ours to remove */
+	char name[108]; /* in dir */
+	dev_t dev; /* of the socket at dir/name, so that another's is not removed */
+	ino_t ino;
 };
 
 /*
  * Create path.pid, lock it, and listen at path; what is at path is removed first. Logs one line and returns a negative
  * errno on failure.
  */
-int	socket_listen(const char *path, struct listener *) ATTR_MUSTCHECK;
+int socket_listen(const char *path, struct listener *) ATTR_MUSTCHECK;
 
 /* Use fd, inherited: it must be a listening UNIX stream socket. Logs one line and returns a negative errno otherwise. */
-int	socket_inherited(int fd, struct listener *) ATTR_MUSTCHECK;
+int socket_inherited(int fd, struct listener *) ATTR_MUSTCHECK;
 
 /*
  * Wait for the one connection. Returns 0 and its fd in *conn; -EINTR if sigfd (a signalfd) became readable first;
  * another negative errno, logged.
  */
-int	socket_accept(const struct listener *, int sigfd, int *conn) ATTR_MUSTCHECK;
+int socket_accept(const struct listener *, int sigfd, int *conn) ATTR_MUSTCHECK;
 
 /* Remove the socket, if it is still ours, and close everything. The pid file stays. */
-void	socket_close(struct listener *);
+void socket_close(struct listener *);
 
 #endif

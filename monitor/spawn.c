@@ -30,7 +30,7 @@ struct role {
 	uint64_t flags;
 };
 
-#define NAMESPACES	(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 static const struct role roles[CHILD_ROLES] = {
 	[CHILD_WORKER] = { "worker", "virtiofsd-worker", "virtiofsd: worker", "virtiofsd::worker",
@@ -100,7 +100,9 @@ child_environment(char *envp[8])
 	int n = 0;
 
 #ifdef SANITIZE
-	static const char *const names[] = { "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=" };
+	static const char *const names[] = {
+		"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS="
+	};
 
 	for (char **e = environ; *e != NULL; e++)
 		for (size_t i = 0; i < countof(names); i++)
@@ -148,7 +150,8 @@ child_exec(int ctl, int exe, int null, char *const argv[], char *const envp[])
 	null = fcntl(null, F_DUPFD_CLOEXEC, 16);
 	if (ctl == -1 || exe == -1 || null == -1)
 		_exit(126);
-	if (dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 || dup2(ctl, CONTROL_FD) == -1)
+	if (dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 ||
+	    dup2(ctl, CONTROL_FD) == -1)
 		child_fail(ctl, "dup2");
 #ifndef SANITIZE
 	if (dup2(null, STDERR_FILENO) == -1)
@@ -167,11 +170,15 @@ spawn_child(const struct spawn_files *f, enum child_role role, struct child *c)
 	char title[32], *argv[] = { title, NULL }, *envp[8];
 	int pair[2], pidfd = -1;
 	struct clone_args ca = {
-		.flags = CLONE_PIDFD | roles[role].flags, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD,
+		.flags = CLONE_PIDFD | roles[role].flags,
+		.pidfd = (uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
 	};
 	long pid;
 
-	*c = (struct child){ .role = role, .log = { .name = roles[role].log }, .pidfd = -1, .ctl = -1 };
+	*c = (struct child){
+		.role = role, .log = { .name = roles[role].log }, .pidfd = -1, .ctl = -1
+	};
 	snprintf(title, sizeof(title), "%s", roles[role].title);
 	child_environment(envp);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1) {
@@ -186,7 +193,8 @@ spawn_child(const struct spawn_files *f, enum child_role role, struct child *c)
 	if (pid == -1) {
 		int saved = errno;
 
-		log_error("cannot start the %s process: %s", roles[role].name, strerrordesc_np(saved));
+		log_error(
+		    "cannot start the %s process: %s", roles[role].name, strerrordesc_np(saved));
 		fd_close_all(pair, 2);
 		return -saved;
 	}
@@ -202,7 +210,8 @@ spawn_reap(struct child *c)
 {
 	siginfo_t si = { 0 };
 
-	if (c->pidfd == -1 || waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) == -1 || si.si_pid == 0)
+	if (c->pidfd == -1 || waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) == -1 ||
+	    si.si_pid == 0)
 		return;
 	c->gone = true;
 	c->how_code = si.si_code;
@@ -213,8 +222,10 @@ spawn_reap(struct child *c)
 void
 spawn_kill(struct child *c)
 {
-	if (c->pidfd != -1 && syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) == -1 && errno != ESRCH)
-		log_warn("cannot kill the %s process: %s", roles[c->role].name, strerrordesc_np(errno));
+	if (c->pidfd != -1 && syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) == -1 &&
+	    errno != ESRCH)
+		log_warn(
+		    "cannot kill the %s process: %s", roles[c->role].name, strerrordesc_np(errno));
 }
 
 void
@@ -227,5 +238,6 @@ spawn_describe(const struct child *c, char *buf, size_t size)
 		return;
 	}
 	sig = sigabbrev_np(c->how_status);
-	snprintf(buf, size, "was killed by signal %d (SIG%s)", c->how_status, sig != NULL ? sig : "?");
+	snprintf(
+	    buf, size, "was killed by signal %d (SIG%s)", c->how_status, sig != NULL ? sig : "?");
 }

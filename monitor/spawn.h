@@ -17,13 +17,13 @@ enum child_role { CHILD_WORKER, CHILD_FRONT, CHILD_ROLES };
 struct child {
 	enum child_role role;
 	struct logsink_source log;
-	int	pidfd;			/* -1: not running, or reaped */
-	int	ctl;			/* the monitor's end of the control socket; -1: end of file seen */
-	bool	ready;			/* CTL_READY seen */
-	bool	done;			/* CTL_DONE seen */
-	bool	gone;			/* reaped: how holds */
-	int	how_code, how_status;	/* si_code and si_status of waitid() */
-	int64_t	leave_by;		/* CLOCK_MONOTONIC ms by which it must have ended; 0 = may stay */
+	int pidfd; /* -1: not running, or reaped */
+	int ctl; /* the monitor's end of the control socket; -1: end of file seen */
+	bool ready; /* CTL_READY seen */
+	bool done; /* CTL_DONE seen */
+	bool gone; /* reaped: how holds */
+	int how_code, how_status; /* si_code and si_status of waitid() */
+	int64_t leave_by; /* CLOCK_MONOTONIC ms by which it must have ended; 0 = may stay */
 };
 
 /* "front" or "worker" */
@@ -31,12 +31,12 @@ const char *spawn_name(enum child_role);
 
 /* What children are made of; opened at start, so that a later change of the file system changes nothing. */
 struct spawn_files {
-	int	exe[CHILD_ROLES];	/* O_PATH */
-	int	null;			/* /dev/null */
+	int exe[CHILD_ROLES]; /* O_PATH */
+	int null; /* /dev/null */
 };
 
 /* Find the executables beside this one. Logs one line and returns a negative errno if one is missing. */
-int	spawn_open_files(struct spawn_files *) ATTR_MUSTCHECK;
+int spawn_open_files(struct spawn_files *) ATTR_MUSTCHECK;
 
 /*
  * Start a child in namespaces of its own, with its control socket as CONTROL_FD and /dev/null as 0, 1 and 2, nothing
@@ -44,15 +44,15 @@ int	spawn_open_files(struct spawn_files *) ATTR_MUSTCHECK;
  * signal is tied to the thread that made it. Needs CAP_SYS_ADMIN. The child fills *c; on failure (logged, negative errno)
  * nothing runs.
  */
-int	spawn_child(const struct spawn_files *, enum child_role, struct child *c) ATTR_MUSTCHECK;
+int spawn_child(const struct spawn_files *, enum child_role, struct child *c) ATTR_MUSTCHECK;
 
 /* Reap the child if it has ended (fills how_code, how_status, sets gone). Never waits. */
-void	spawn_reap(struct child *);
+void spawn_reap(struct child *);
 
 /* Kill the child, which may be gone already. Does not wait. */
-void	spawn_kill(struct child *);
+void spawn_kill(struct child *);
 
 /* How the child ended, as text; valid once gone is set. */
-void	spawn_describe(const struct child *, char *buf, size_t size);
+void spawn_describe(const struct child *, char *buf, size_t size);
 
 #endif

@@ -17,14 +17,14 @@
 #include "common/msg.h"
 
 #ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL	0x0008U		/* Linux 6.3 */
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
 /* Queue of a lane: as Linux has it by default (net.core.wmem_default), also where an administrator chose less. */
-#define SNDBUF		212992
-#define FD_RESERVE	512u
-#define FD_BUDGET_MIN	64u
-#define LANES_PER_QUEUE	4u		/* without --thread-pool-size */
+#define SNDBUF 212992
+#define FD_RESERVE 512u
+#define FD_BUDGET_MIN 64u
+#define LANES_PER_QUEUE 4u /* without --thread-pool-size */
 
 static int
 fail(const char *what, int error)
@@ -36,7 +36,7 @@ fail(const char *what, int error)
 static int
 want_sndbuf(int fd)
 {
-	const int half = SNDBUF / 2;	/* the kernel doubles what it is told */
+	const int half = SNDBUF / 2; /* the kernel doubles what it is told */
 	socklen_t len = sizeof(int);
 	int have;
 
@@ -134,12 +134,18 @@ start_fd_budget(uint64_t fd_limit)
 }
 
 int
-start_worker(int ctl, const struct options *o, const struct lanes *l, int share, int put, int get, uint64_t fd_limit)
+start_worker(int ctl, const struct options *o, const struct lanes *l, int share, int put, int get,
+    uint64_t fd_limit)
 {
 	struct ctl_start_worker m = {
 		.h = { .op = CTL_START_WORKER, .len = sizeof(m) },
-		.seccomp = o->seccomp, .log_level = o->log_level, .dev = o->dev, .nlanes = l->n,
-		.sandbox = o->sandbox, .fd_budget = start_fd_budget(fd_limit), .first_node = 2,
+		.seccomp = o->seccomp,
+		.log_level = o->log_level,
+		.dev = o->dev,
+		.nlanes = l->n,
+		.sandbox = o->sandbox,
+		.fd_budget = start_fd_budget(fd_limit),
+		.first_node = 2,
 	};
 	int fds[MSG_FDS_MAX] = { share, put, get }, r;
 	size_t nfds = 3;
@@ -157,8 +163,13 @@ start_front(int ctl, const struct options *o, const struct lanes *l, int conn, u
 {
 	struct ctl_start_front m = {
 		.h = { .op = CTL_START_FRONT, .len = sizeof(m) },
-		.seccomp = o->seccomp, .log_level = o->log_level, .dev = o->dev, .nlanes = l->n,
-		.lanes_per_queue = lanes_per_queue(o, l->n), .uid = uid, .gid = gid,
+		.seccomp = o->seccomp,
+		.log_level = o->log_level,
+		.dev = o->dev,
+		.nlanes = l->n,
+		.lanes_per_queue = lanes_per_queue(o, l->n),
+		.uid = uid,
+		.gid = gid,
 	};
 	int fds[MSG_FDS_MAX] = { conn }, r;
 	size_t nfds = 1;

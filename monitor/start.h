@@ -15,30 +15,31 @@
 /* Both ends of all lanes, and their arenas. Unused elements are -1. */
 struct lanes {
 	uint32_t n;
-	int	front[RPC_LANES_MAX];
-	int	worker[RPC_LANES_MAX];
-	int	arena[RPC_LANES_MAX];
+	int front[RPC_LANES_MAX];
+	int worker[RPC_LANES_MAX];
+	int arena[RPC_LANES_MAX];
 };
 
 /* How many lanes these options need: one, and one for each request queue or thread asked for. */
 uint32_t start_nlanes(const struct options *);
 
 /* Make n lanes (<= RPC_LANES_MAX). Logs one line and returns a negative errno on failure; nothing is left then. */
-int	start_lanes(uint32_t n, struct lanes *) ATTR_MUSTCHECK;
+int start_lanes(uint32_t n, struct lanes *) ATTR_MUSTCHECK;
 
 /* Close what the children have been given: their ends must be theirs alone, or no end is ever seen. */
-void	start_lanes_close(struct lanes *);
+void start_lanes_close(struct lanes *);
 
 /* A pair of connected SOCK_SEQPACKET sockets with room enough in their queues. Logs on failure. */
-int	start_pair(int pair[2]) ATTR_MUSTCHECK;
+int start_pair(int pair[2]) ATTR_MUSTCHECK;
 
 /*
  * Send CTL_START_WORKER / CTL_START_FRONT over ctl. The fds stay the caller's to close. fd_limit: effective
  * RLIMIT_NOFILE. Logs one line and returns a negative errno on failure.
  */
-int	start_worker(int ctl, const struct options *, const struct lanes *, int share, int put, int get,
-	    uint64_t fd_limit) ATTR_MUSTCHECK;
-int	start_front(int ctl, const struct options *, const struct lanes *, int conn, uid_t uid, gid_t gid) ATTR_MUSTCHECK;
+int start_worker(int ctl, const struct options *, const struct lanes *, int share, int put, int get,
+    uint64_t fd_limit) ATTR_MUSTCHECK;
+int start_front(int ctl, const struct options *, const struct lanes *, int conn, uid_t uid,
+    gid_t gid) ATTR_MUSTCHECK;
 
 /* How many fds a process may keep for inodes under this limit, so that some are left for all else. */
 uint32_t start_fd_budget(uint64_t fd_limit);

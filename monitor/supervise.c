@@ -24,12 +24,12 @@
 #include "common/msg.h"
 #include "proto/control.h"
 
-#define LEAVE_MS	2000	/* between a child's good-bye and its end */
-#define KILLED_MS	1000	/* between SIGKILL and the end */
-#define CAUSE_MS	100	/* between a worker's end and that of the front, if the front's is the cause */
-#define LISTEN_MAX	64	/* messages of one child in a turn */
+#define LEAVE_MS 2000 /* between a child's good-bye and its end */
+#define KILLED_MS 1000 /* between SIGKILL and the end */
+#define CAUSE_MS 100 /* between a worker's end and that of the front, if the front's is the cause */
+#define LISTEN_MAX 64 /* messages of one child in a turn */
 
-#define GO_ON		256	/* no exit status */
+#define GO_ON 256 /* no exit status */
 
 static int64_t
 now_ms(void)
@@ -82,9 +82,11 @@ take_message(struct child *c, const union message *m, size_t n)
 		return "wrong length";
 	switch (m->h.op) {
 	case CTL_LOG:
-		if (n < offsetof(struct ctl_log, text) || m->log.level < LOG_ERROR || m->log.level > LOG_TRACE)
+		if (n < offsetof(struct ctl_log, text) || m->log.level < LOG_ERROR ||
+		    m->log.level > LOG_TRACE)
 			return "bad log message";
-		logsink_child(&c->log, (enum log_level)m->log.level, m->log.text, n - offsetof(struct ctl_log, text));
+		logsink_child(&c->log, (enum log_level)m->log.level, m->log.text,
+		    n - offsetof(struct ctl_log, text));
 		return NULL;
 	case CTL_READY:
 		if (n != sizeof(m->ready) || c->ready)
@@ -92,7 +94,8 @@ take_message(struct child *c, const union message *m, size_t n)
 		c->ready = true;
 		return NULL;
 	case CTL_DONE:
-		if (n != sizeof(m->done) || c->role != CHILD_FRONT || c->done || m->done.reason > DONE_BAD_MESSAGE)
+		if (n != sizeof(m->done) || c->role != CHILD_FRONT || c->done ||
+		    m->done.reason > DONE_BAD_MESSAGE)
 			return "unexpected DONE";
 		c->done = true;
 		return NULL;
@@ -113,7 +116,7 @@ listen_to(struct child *c, int max)
 		n = msg_recv(c->ctl, &m, sizeof(m), NULL, NULL, NULL, MSG_DONTWAIT);
 		if (n == -EAGAIN)
 			break;
-		if (n == -ECONNRESET)	/* it died with messages unread; its own follow */
+		if (n == -ECONNRESET) /* it died with messages unread; its own follow */
 			continue;
 		if (n == 0) {
 			fd_close(&c->ctl);
@@ -133,7 +136,8 @@ static void
 wait_turn(const struct session *s)
 {
 	struct pollfd p[2 + 2 * CHILD_ROLES] = {
-		{ .fd = s->sigfd, .events = POLLIN }, { .fd = vault_fd(s->vault), .events = POLLIN },
+		{ .fd = s->sigfd, .events = POLLIN },
+		{ .fd = vault_fd(s->vault), .events = POLLIN },
 	};
 	int64_t until = s->child[CHILD_FRONT].leave_by == 0 ? s->cause_by : 0, left;
 	struct timespec ts;
@@ -244,7 +248,8 @@ supervise(struct session *s)
 
 			bad = listen_to(c, c->gone ? INT_MAX : LISTEN_MAX);
 			if (bad != NULL) {
-				log_error("the %s process broke the control protocol: %s", spawn_name(c->role), bad);
+				log_error("the %s process broke the control protocol: %s",
+				    spawn_name(c->role), bad);
 				return 1;
 			}
 		}
@@ -273,7 +278,8 @@ supervise_end(struct session *s)
 		left = MAX(until - now_ms(), 0);
 		ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
 		if (c->pidfd != -1 && ppoll(&p, 1, &ts, NULL) == 0)
-			log_warn("the %s process is killed but hangs in a system call", spawn_name(c->role));
+			log_warn("the %s process is killed but hangs in a system call",
+			    spawn_name(c->role));
 		spawn_reap(c);
 		/* Lies do not matter any more. */
 		(void)listen_to(c, INT_MAX);

@@ -28,32 +28,37 @@
 #include "proto/control.h"
 
 /* Never more put messages than this can be queued when a get arrives: bounds how long a flood delays the answer. */
-#define DRAIN_MAX	8192
-#define MOUNTS_MAX	UINT16_MAX
-#define STACK_SIZE	(256u << 10)
+#define DRAIN_MAX 8192
+#define MOUNTS_MAX UINT16_MAX
+#define STACK_SIZE (256u << 10)
+/* Workers that can come and die while the thread hangs in a file system. */
+#define PENDING_MAX 16u
 
 struct mount {
 	uint64_t id;
-	int	fd;			/* real, of something on the mount; keeps the id from being reused */
+	int fd; /* real, of something on the mount; keeps the id from being reused */
 };
 
 struct vault {
 	struct vault_table table;
 	struct mount *mounts;
-	size_t	nmounts, mounts_room;
-	bool	mounts_missed;		/* a mount could not be remembered: nodes on it are lost, and no lie */
-	size_t	fds, max_fds;		/* kept open: mounts' and inodes' */
-	int	put, get;
+	size_t nmounts, mounts_room;
+	bool mounts_missed; /* a mount could not be remembered: nodes on it are lost, and no lie */
+	size_t fds, max_fds; /* kept open: mounts' and inodes' */
+	int put, get;
 	pthread_t thread;
-	bool	running;
-	int	wake;			/* eventfd: next_put, next_get or stop have changed */
-	int	breach_fd;		/* eventfd */
+	bool running;
+	int wake; /* eventfd: next or stop have changed */
+	int breach_fd; /* eventfd */
 	_Atomic(const char *) breach;
-	pthread_mutex_t lock;		/* for the four below */
+	pthread_mutex_t lock; /* for what is below */
 	pthread_cond_t begun_cond;
-	bool	begun;			/* the thread is through libc's preparations */
-	int	next_put, next_get;
-	bool	stop;
+	bool begun; /* the thread is through libc's preparations */
+	struct {
+		int put, get;
+	} next[PENDING_MAX]; /* the first next_n are to be served after the present ones */
+	size_t next_n;
+	bool stop;
 };
 
 union message {
@@ -119,7 +124,8 @@ keep_fd(struct vault *v, struct vault_entry *e, int *fd)
 {
 	if (v->fds >= v->max_fds) {
 		if (log_limit(&fds_limit))
-			log_warn("too many files on file systems without file handles: raise the limit of open files");
+			log_warn("too many files on file systems without file handles: raise the "
+			         "limit of open files");
 		lose(e, -ENFILE);
 		return;
 	}
@@ -143,7 +149,8 @@ mount_of(int fd, uint64_t *id, uint16_t *mode)
 {
 	struct statx stx;
 
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID | STATX_TYPE, &stx) == -1)
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID | STATX_TYPE, &stx) ==
+	    -1)
 		return -errno;
 	if (!(stx.stx_mask & STATX_MNT_ID))
 		return -ENOSYS;
@@ -278,7 +285,8 @@ do_reset(struct vault *v)
 static bool
 fits(const union message *m, size_t n, size_t element)
 {
-	return m->h.count >= 1 && m->h.count <= VAULT_BATCH && n == sizeof(m->h) + m->h.count * element;
+	return m->h.count >= 1 && m->h.count <= VAULT_BATCH &&
+	    n == sizeof(m->h) + m->h.count * element;
 }
 
 /* A put message of n bytes with nfds fds. cut: the kernel had no numbers for the last of its fds. */
@@ -295,7 +303,8 @@ take_put(struct vault *v, const union message *m, size_t n, int *fds, size_t nfd
 			return "mount: wrong size or fds";
 		return do_mount(v, &m->mount, &fds[0]);
 	case VAULT_PUT:
-		if (!fits(m, n, sizeof(m->put.e[0])) || nfds > m->h.count || (nfds < m->h.count && !cut))
+		if (!fits(m, n, sizeof(m->put.e[0])) || nfds > m->h.count ||
+		    (nfds < m->h.count && !cut))
 			return "put: wrong size or fds";
 		for (uint32_t i = 0; i < m->h.count && bad == NULL; i++)
 			bad = put_one(v, &m->put.e[i], &fds[i]);
@@ -330,10 +339,10 @@ breach(struct vault *v, const char *what)
 static size_t
 receive(struct vault *v, int *sock, union message *m, int fds[MSG_FDS_MAX], size_t *nfds, int *cut)
 {
-	ssize_t n = -ECONNRESET;
+	ssize_t n = 0;
 
 	/* A peer that died with messages unread is reported once, before what it sent. */
-	for (int i = 0; i < 2 && n == -ECONNRESET; i++) {
+	for (int i = 0; i < 2 && (i == 0 || n == -ECONNRESET); i++) {
 		*nfds = MSG_FDS_MAX;
 		n = msg_recv(*sock, m, sizeof(*m), fds, nfds, cut, MSG_DONTWAIT);
 	}
@@ -434,7 +443,8 @@ serve_get(struct vault *v)
 
 	if (n == 0)
 		return;
-	good = n >= sizeof(m.h) && m.h.op == VAULT_GET && fits(&m, n, sizeof(m.nodes.node[0])) && nfds == 0 && !cut;
+	good = n >= sizeof(m.h) && m.h.op == VAULT_GET && fits(&m, n, sizeof(m.nodes.node[0])) &&
+	    nfds == 0 && !cut;
 	fd_close_all(fds, nfds);
 	if (!good) {
 		breach(v, "get: unknown message, wrong size or fds");
@@ -446,28 +456,43 @@ serve_get(struct vault *v)
 		answer(v, &m.nodes);
 }
 
-/* Take new sockets, if there are any. Returns false when the thread shall end. */
+/* Replace the sockets by the next pair. Returns false if there is none. */
+static bool
+next_worker(struct vault *v, bool *stop)
+{
+	int put = -1, get = -1;
+
+	pthread_mutex_lock(&v->lock);
+	*stop = v->stop;
+	if (v->next_n > 0) {
+		put = v->next[0].put;
+		get = v->next[0].get;
+		v->next_n--;
+		memmove(&v->next[0], &v->next[1], v->next_n * sizeof(v->next[0]));
+	}
+	pthread_mutex_unlock(&v->lock);
+	if (put == -1)
+		return false;
+	/* What the old worker put before it died counts, also if it was never served. */
+	drain_put(v);
+	fd_close(&v->put);
+	fd_close(&v->get);
+	v->put = put;
+	v->get = get;
+	return true;
+}
+
+/* Returns false when the thread shall end. */
 static bool
 on_wake(struct vault *v)
 {
 	uint64_t n;
-	int put, get;
 	bool stop;
 
 	if (read(v->wake, &n, sizeof(n)) == -1)
 		return true;
-	pthread_mutex_lock(&v->lock);
-	put = fd_take(&v->next_put);
-	get = fd_take(&v->next_get);
-	stop = v->stop;
-	pthread_mutex_unlock(&v->lock);
-	if (put != -1) {
-		drain_put(v);
-		fd_close(&v->put);
-		fd_close(&v->get);
-		v->put = put;
-		v->get = get;
-	}
+	while (next_worker(v, &stop))
+		continue;
 	return !stop;
 }
 
@@ -509,7 +534,7 @@ vault_new(size_t max_fds, uint32_t max_nodes, struct vault **res)
 
 	if (v == NULL)
 		return -ENOMEM;
-	v->put = v->get = v->next_put = v->next_get = v->wake = v->breach_fd = -1;
+	v->put = v->get = v->wake = v->breach_fd = -1;
 	v->max_fds = max_fds;
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->begun_cond, NULL);
@@ -562,13 +587,20 @@ wake(struct vault *v)
 int
 vault_attach(struct vault *v, int put, int get)
 {
+	bool room;
+
 	pthread_mutex_lock(&v->lock);
-	fd_close(&v->next_put);
-	fd_close(&v->next_get);
-	v->next_put = put;
-	v->next_get = get;
+	room = v->next_n < PENDING_MAX;
+	if (room) {
+		v->next[v->next_n].put = put;
+		v->next[v->next_n++].get = get;
+	}
 	pthread_mutex_unlock(&v->lock);
-	return wake(v);
+	if (room)
+		return wake(v);
+	fd_close(&put);
+	fd_close(&get);
+	return -EBUSY;
 }
 
 int
@@ -606,8 +638,10 @@ vault_free(struct vault *v)
 	free(v->mounts);
 	fd_close(&v->put);
 	fd_close(&v->get);
-	fd_close(&v->next_put);
-	fd_close(&v->next_get);
+	for (size_t i = 0; i < v->next_n; i++) {
+		fd_close(&v->next[i].put);
+		fd_close(&v->next[i].get);
+	}
 	fd_close(&v->wake);
 	fd_close(&v->breach_fd);
 	pthread_cond_destroy(&v->begun_cond);

@@ -12,7 +12,7 @@
 
 #include "common/attr.h"
 
-#define VAULT_NODES_MAX	(16u << 20)
+#define VAULT_NODES_MAX (16u << 20)
 
 struct vault;
 
@@ -20,27 +20,28 @@ struct vault;
  * Make a vault that keeps at most max_fds fds open (of mounts, and of inodes on file systems without handles) and
  * nodes for max_nodes. Nothing runs yet. Returns 0 or a negative errno.
  */
-int	vault_new(size_t max_fds, uint32_t max_nodes, struct vault **) ATTR_MUSTCHECK;
+int vault_new(size_t max_fds, uint32_t max_nodes, struct vault **) ATTR_MUSTCHECK;
 
 /*
  * Start the thread and wait until it runs, so that a seccomp profile may be loaded next. It inherits the capabilities
  * (needs CAP_DAC_READ_SEARCH) and the signal mask.
  */
-int	vault_start(struct vault *) ATTR_MUSTCHECK;
+int vault_start(struct vault *) ATTR_MUSTCHECK;
 
 /*
  * Serve a worker: takes over its put and get sockets. A worker served before must be dead: what it left in its sockets
- * is read to the end first. Nodes and mounts are kept from one worker to the next. Returns 0 or a negative errno.
+ * is read to the end first, also if the vault had no time for it yet. Nodes and mounts are kept from one worker to the
+ * next. Returns 0 or a negative errno (-EBUSY: too many workers died while the vault hung).
  */
-int	vault_attach(struct vault *, int put, int get) ATTR_MUSTCHECK;
+int vault_attach(struct vault *, int put, int get) ATTR_MUSTCHECK;
 
 /* Polls readable once a worker has broken the protocol; the vault then serves it no more. The vault's to close. */
-int	vault_fd(const struct vault *);
+int vault_fd(const struct vault *);
 
 /* What rule was broken, or NULL. Any thread. */
 const char *vault_breach(struct vault *);
 
 /* Stop the thread, if it runs, and free everything. Waits for a hanging file system: the daemon just exits instead. */
-void	vault_free(struct vault *);
+void vault_free(struct vault *);
 
 #endif

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FIRST_ROOM	1024u
-#define FIRST_SLOTS	2048u
+#define FIRST_ROOM 1024u
+#define FIRST_SLOTS 2048u
 
 static void *
 map(size_t size)
@@ -93,7 +93,8 @@ grow_slots(struct vault_table *t)
 static int
 grow_entries(struct vault_table *t)
 {
-	void *p = mremap(t->entries, t->room * sizeof(*t->entries), 2 * t->room * sizeof(*t->entries), MREMAP_MAYMOVE);
+	void *p = mremap(t->entries, t->room * sizeof(*t->entries),
+	    2 * t->room * sizeof(*t->entries), MREMAP_MAYMOVE);
 
 	if (p == MAP_FAILED)
 		return -ENOMEM;

@@ -16,24 +16,24 @@
 #define VAULT_SHORT_HANDLE 24u
 
 enum vault_kind {
-	VAULT_FREE,			/* no entry */
-	VAULT_HANDLE,			/* u.bytes */
-	VAULT_LONG,			/* u.more, allocated */
-	VAULT_FD,			/* u.fd, kept open */
-	VAULT_LOST			/* u.error: what GET is answered */
+	VAULT_FREE, /* no entry */
+	VAULT_HANDLE, /* u.bytes */
+	VAULT_LONG, /* u.more, allocated */
+	VAULT_FD, /* u.fd, kept open */
+	VAULT_LOST /* u.error: what GET is answered */
 };
 
 struct vault_entry {
 	uint64_t node;
-	int32_t	handle_type;
-	uint16_t mount;			/* index of the vault's mount */
-	uint8_t	kind;			/* enum vault_kind */
-	uint8_t	handle_len;
+	int32_t handle_type;
+	uint16_t mount; /* index of the vault's mount */
+	uint8_t kind; /* enum vault_kind */
+	uint8_t handle_len;
 	union {
 		unsigned char bytes[VAULT_SHORT_HANDLE];
 		unsigned char *more;
-		int	fd;
-		int	error;		/* negative errno */
+		int fd;
+		int error; /* negative errno */
 		uint32_t next_free;
 	} u;
 };
@@ -42,20 +42,20 @@ static_assert(sizeof(struct vault_entry) == 40, "an entry is small");
 
 struct vault_table {
 	struct vault_entry *entries;
-	uint32_t room;			/* entries that fit the mapping */
-	uint32_t used;			/* entries ever used; some of them are in the free list */
-	uint32_t count;			/* nodes */
-	uint32_t max;			/* nodes there may be */
-	uint32_t free;			/* 1 + index of the first free entry; 0 = none */
-	uint32_t *slots;		/* 1 + index of an entry; 0 = empty; linear probing */
-	uint32_t nslots;		/* a power of two */
+	uint32_t room; /* entries that fit the mapping */
+	uint32_t used; /* entries ever used; some of them are in the free list */
+	uint32_t count; /* nodes */
+	uint32_t max; /* nodes there may be */
+	uint32_t free; /* 1 + index of the first free entry; 0 = none */
+	uint32_t *slots; /* 1 + index of an entry; 0 = empty; linear probing */
+	uint32_t nslots; /* a power of two */
 };
 
 /* An empty table for at most max nodes. Returns 0 or -ENOMEM. */
-int	vault_table_init(struct vault_table *, uint32_t max) ATTR_MUSTCHECK;
+int vault_table_init(struct vault_table *, uint32_t max) ATTR_MUSTCHECK;
 
 /* Free the table's memory; what entries own is the caller's to release before (vault_table_walk()). */
-void	vault_table_free(struct vault_table *);
+void vault_table_free(struct vault_table *);
 
 /* The entry of node, or NULL. Valid until the next vault_table_add(). */
 struct vault_entry *vault_table_find(const struct vault_table *, uint64_t node);
@@ -64,10 +64,10 @@ struct vault_entry *vault_table_find(const struct vault_table *, uint64_t node);
  * The entry of node (not 0) in *res, made if there is none: then its kind is VAULT_FREE, and the caller sets it at once.
  * Returns 0, -ENOSPC (max reached) or -ENOMEM.
  */
-int	vault_table_add(struct vault_table *, uint64_t node, struct vault_entry **res) ATTR_MUSTCHECK;
+int vault_table_add(struct vault_table *, uint64_t node, struct vault_entry **res) ATTR_MUSTCHECK;
 
 /* Remove an entry of this table, whose belongings the caller has released. */
-void	vault_table_remove(struct vault_table *, struct vault_entry *);
+void vault_table_remove(struct vault_table *, struct vault_entry *);
 
 /* Walk all entries: start with *pos 0; returns NULL at the end. */
 struct vault_entry *vault_table_walk(const struct vault_table *, uint32_t *pos);

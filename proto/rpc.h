@@ -124,7 +124,7 @@ struct rpc_create {
 	uint32_t oflags;		/* RPC_OPEN_* and RPC_CREATE_* */
 	uint32_t pad;
 };
-#define RPC_CREATE_GROUPS 0x100		/* the guest said which groups: x, possibly empty */
+#define RPC_CREATE_GROUPS 0x100		/* the guest says which groups matter: those in x and no others */
 
 struct rpc_rename { struct rpc_hdr h; uint64_t olddir, newdir; uint32_t flags, pad; };
 struct rpc_link { struct rpc_hdr h; uint64_t node, newdir; };

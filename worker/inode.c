@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The inode table. Two hash tables of 256 shards each, by node id and by key; a shard's lock is held for a few
- * instructions and never around a system call. Lock order: key shard, node shard; the clock's lock is never held with
- * one of them. Eviction needs no table lock: it swaps the reference count from "only the table" to EVICTING, which every
- * new reference waits out (two instructions long). Runs in: worker, all threads.
+ * instructions and never around a system call. Lock order: key shard, node shard. Which fds stay open is the business of
+ * inode_cache.c. Runs in: worker, all threads.
  */
 #include "worker/inode.h"
 
@@ -14,12 +13,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "worker/inode_cache.h"
 #include "worker/siphash.h"
 
 #define SHARDS		256u
 #define BUCKETS_FIRST	8u
-#define EVICTING	0x80000000u
-#define SCAN_MAX	256u		/* inodes looked at for one eviction */
 
 struct shard {
 	pthread_mutex_t lock;
@@ -27,15 +25,8 @@ struct shard {
 	uint32_t nbuckets, count;
 };
 
-TAILQ_HEAD(clock, inode);
-
 static struct shard by_node[SHARDS], by_key[SHARDS];
-static struct clock clock_list = TAILQ_HEAD_INITIALIZER(clock_list);
-static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic uint32_t fd_seq;
-static _Atomic int64_t fds_open, without_fd;
 static _Atomic uint64_t next_node;
-static int64_t fd_budget;
 static bool restarted;
 static uint64_t hash_key[2];
 
@@ -64,7 +55,7 @@ inode_init(uint32_t budget, uint64_t first_node)
 {
 	if (getrandom(hash_key, sizeof(hash_key), 0) != sizeof(hash_key))
 		return -EIO;
-	fd_budget = budget;
+	inode_cache_init(budget);
 	restarted = first_node > ROOT_NODE + 1;
 	atomic_store(&next_node, MAX(first_node, (uint64_t)ROOT_NODE + 1));
 	if (shards_init(by_node) != 0 || shards_init(by_key) != 0)
@@ -168,7 +159,7 @@ ref(struct inode *in)
 {
 	uint32_t before = atomic_fetch_add_explicit(&in->refs, 1, memory_order_acquire);
 
-	while ((before & EVICTING) != 0)
+	while ((before & INODE_EVICTING) != 0)
 		before = atomic_load_explicit(&in->refs, memory_order_acquire);
 }
 
@@ -182,20 +173,9 @@ touch(struct inode *in)
 void
 inode_put(struct inode *in)
 {
-	int fd;
-
 	if (in == NULL || atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	pthread_mutex_lock(&clock_lock);
-	if (inode_has(in, INODE_LISTED))
-		TAILQ_REMOVE(&clock_list, in, clock);
-	pthread_mutex_unlock(&clock_lock);
-	fd = inode_fd(in);
-	if (fd >= 0) {
-		close(fd);
-		atomic_fetch_sub(&fds_open, 1);
-	} else
-		atomic_fetch_sub(&without_fd, 1);
+	inode_cache_leave(in);
 	free(in);
 }
 
@@ -245,13 +225,7 @@ inode_is_live(uint64_t node)
 bool
 inode_may_miss(void)
 {
-	return restarted || atomic_load_explicit(&without_fd, memory_order_relaxed) > 0;
-}
-
-uint32_t
-inode_seq(void)
-{
-	return atomic_load_explicit(&fd_seq, memory_order_acquire);
+	return restarted || inode_cache_has_gaps();
 }
 
 struct inode *
@@ -370,7 +344,7 @@ make(const struct inode_ident *id, uint64_t node, int fd)
 	in->key = id->key;
 	in->hash = id->hash;
 	in->type = id->type;
-	atomic_init(&in->since, atomic_fetch_add(&fd_seq, 1) + 1);
+	atomic_init(&in->since, inode_cache_stamp());
 	atomic_init(&in->fd, fd);
 	atomic_init(&in->refs, 2);
 	atomic_init(&in->flags, id->has_handle ? INODE_HANDLE : 0);
@@ -394,13 +368,7 @@ settle(struct inode *in, struct inode *fresh, int fd)
 	}
 	grow(key_shard(&in->key, &h), true);
 	grow(&by_node[in->node % SHARDS], false);
-	pthread_mutex_lock(&clock_lock);
-	if (!inode_has(in, INODE_PINNED)) {
-		TAILQ_INSERT_TAIL(&clock_list, in, clock);
-		inode_set(in, INODE_LISTED);
-	}
-	pthread_mutex_unlock(&clock_lock);
-	inode_fds_add(1);
+	inode_cache_enter(in);
 }
 
 static void
@@ -597,102 +565,4 @@ inode_reset(void)
 			inode_put(in);
 		}
 	}
-}
-
-void
-inode_set_fd(struct inode *in, int fd)
-{
-	bool taken = false;
-
-	pthread_mutex_lock(&clock_lock);
-	if (inode_fd(in) < 0) {
-		atomic_store(&in->since, atomic_fetch_add(&fd_seq, 1) + 1);
-		atomic_store_explicit(&in->fd, fd, memory_order_release);
-		if (!inode_has(in, INODE_PINNED)) {
-			TAILQ_INSERT_TAIL(&clock_list, in, clock);
-			inode_set(in, INODE_LISTED);
-		}
-		taken = true;
-	}
-	pthread_mutex_unlock(&clock_lock);
-	if (!taken) {
-		close(fd);
-		return;
-	}
-	atomic_fetch_sub(&without_fd, 1);
-	inode_fds_add(1);
-}
-
-void
-inode_pin(struct inode *in)
-{
-	pthread_mutex_lock(&clock_lock);
-	inode_set(in, INODE_PINNED);
-	if (inode_has(in, INODE_LISTED)) {
-		TAILQ_REMOVE(&clock_list, in, clock);
-		atomic_fetch_and(&in->flags, (uint8_t)~INODE_LISTED);
-	}
-	pthread_mutex_unlock(&clock_lock);
-}
-
-/* Try to take the fd of an inode on the clock, which is locked. */
-static int
-take_fd(struct inode *in)
-{
-	uint32_t one = 1;
-	int fd;
-
-	if (!inode_has(in, INODE_VAULTED) ||
-	    !atomic_compare_exchange_strong(&in->refs, &one, 1 | EVICTING))
-		return -1;
-	fd = atomic_exchange(&in->fd, -1);
-	TAILQ_REMOVE(&clock_list, in, clock);
-	atomic_fetch_and(&in->flags, (uint8_t)~INODE_LISTED);
-	atomic_fetch_add(&without_fd, 1);
-	atomic_fetch_and_explicit(&in->refs, ~EVICTING, memory_order_release);
-	return fd;
-}
-
-static int
-evict_one(void)
-{
-	struct inode *in;
-	int fd = -1;
-
-	pthread_mutex_lock(&clock_lock);
-	for (unsigned i = 0; i < SCAN_MAX && fd == -1; i++) {
-		in = TAILQ_FIRST(&clock_list);
-		if (in == NULL)
-			break;
-		if (atomic_exchange_explicit(&in->used, 0, memory_order_relaxed) == 0 && (fd = take_fd(in)) >= 0)
-			break;
-		TAILQ_REMOVE(&clock_list, in, clock);
-		TAILQ_INSERT_TAIL(&clock_list, in, clock);
-	}
-	pthread_mutex_unlock(&clock_lock);
-	return fd;
-}
-
-unsigned
-inode_evict(unsigned n)
-{
-	unsigned done;
-
-	for (done = 0; done < n; done++) {
-		int fd = evict_one();
-
-		if (fd < 0)
-			break;
-		atomic_fetch_sub(&fds_open, 1);
-		close(fd);
-	}
-	return done;
-}
-
-void
-inode_fds_add(int n)
-{
-	atomic_fetch_add(&fds_open, n);
-	while (atomic_load(&fds_open) > fd_budget && inode_evict(1) == 1)
-		;
 }

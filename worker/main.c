@@ -78,6 +78,9 @@ keep_caps(void)
 
 	if (capng_get_caps_process() != 0)
 		fatalx("cannot read my capabilities");
+	/* A plain user's process has nothing to give up, and cannot empty its bounding set; no_new_privs sees to that. */
+	if (capng_have_permitted_capabilities() == CAPNG_NONE)
+		return;
 	for (size_t i = 0; i < countof(wanted_caps); i++)
 		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)wanted_caps[i]) == 1)
 			have[n++] = wanted_caps[i];

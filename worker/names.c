@@ -203,6 +203,7 @@ remove_name(struct lane *l, const struct rpc_hdr *h, int flags)
 	r = resolve_node(q->node, &dir);
 	if (r != 0)
 		return r;
+	/* First, while it has a name by which an evicted one can be opened. */
 	in = resolve_known(inode_fd(dir), name);
 	r = unlinkat(inode_fd(dir), name, flags) == -1 ? -errno : 0;
 	if (r == 0)

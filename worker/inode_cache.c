@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which inodes keep their fd: a clock with a second chance over those that may lose it. Eviction needs no lock of the
+ * inode table: it swaps the reference count from "only the table" to EVICTING, which every new reference waits out (a few
+ * instructions). The clock's lock is never held around a system call or with a lock of the table.
+ * Runs in: worker, all threads.
+ */
+#include "worker/inode_cache.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define SCAN_MAX	256u		/* inodes looked at for one eviction */
+
+TAILQ_HEAD(clock, inode);
+
+static struct clock clock_list = TAILQ_HEAD_INITIALIZER(clock_list);
+static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint32_t fd_seq;
+static _Atomic int64_t fds_open, without_fd;
+static int64_t fd_budget;
+
+void
+inode_cache_init(uint32_t budget)
+{
+	fd_budget = budget;
+}
+
+uint32_t
+inode_seq(void)
+{
+	return atomic_load_explicit(&fd_seq, memory_order_acquire);
+}
+
+uint32_t
+inode_cache_stamp(void)
+{
+	return atomic_fetch_add(&fd_seq, 1) + 1;
+}
+
+bool
+inode_cache_has_gaps(void)
+{
+	return atomic_load_explicit(&without_fd, memory_order_relaxed) > 0;
+}
+
+/* The clock is locked. */
+static void
+enlist(struct inode *in)
+{
+	if (!inode_has(in, INODE_PINNED)) {
+		TAILQ_INSERT_TAIL(&clock_list, in, clock);
+		inode_set(in, INODE_LISTED);
+	}
+}
+
+static void
+delist(struct inode *in)
+{
+	if (inode_has(in, INODE_LISTED)) {
+		TAILQ_REMOVE(&clock_list, in, clock);
+		atomic_fetch_and(&in->flags, (uint8_t)~INODE_LISTED);
+	}
+}
+
+void
+inode_cache_enter(struct inode *in)
+{
+	pthread_mutex_lock(&clock_lock);
+	enlist(in);
+	pthread_mutex_unlock(&clock_lock);
+	inode_fds_add(1);
+}
+
+void
+inode_cache_leave(struct inode *in)
+{
+	int fd;
+
+	pthread_mutex_lock(&clock_lock);
+	delist(in);
+	pthread_mutex_unlock(&clock_lock);
+	fd = inode_fd(in);
+	if (fd >= 0) {
+		close(fd);
+		atomic_fetch_sub(&fds_open, 1);
+	} else
+		atomic_fetch_sub(&without_fd, 1);
+}
+
+void
+inode_set_fd(struct inode *in, int fd)
+{
+	bool taken = false;
+
+	pthread_mutex_lock(&clock_lock);
+	if (inode_fd(in) < 0) {
+		atomic_store(&in->since, inode_cache_stamp());
+		atomic_store_explicit(&in->fd, fd, memory_order_release);
+		enlist(in);
+		taken = true;
+	}
+	pthread_mutex_unlock(&clock_lock);
+	if (!taken) {
+		close(fd);
+		return;
+	}
+	atomic_fetch_sub(&without_fd, 1);
+	inode_fds_add(1);
+}
+
+void
+inode_pin(struct inode *in)
+{
+	pthread_mutex_lock(&clock_lock);
+	inode_set(in, INODE_PINNED);
+	delist(in);
+	pthread_mutex_unlock(&clock_lock);
+}
+
+/* Try to take the fd of an inode on the clock, which is locked. */
+static int
+take_fd(struct inode *in)
+{
+	uint32_t one = 1;
+	int fd;
+
+	if (!inode_has(in, INODE_VAULTED) ||
+	    !atomic_compare_exchange_strong(&in->refs, &one, 1 | INODE_EVICTING))
+		return -1;
+	fd = atomic_exchange(&in->fd, -1);
+	delist(in);
+	atomic_fetch_add(&without_fd, 1);
+	atomic_fetch_and_explicit(&in->refs, ~INODE_EVICTING, memory_order_release);
+	return fd;
+}
+
+static int
+evict_one(void)
+{
+	struct inode *in;
+	int fd = -1;
+
+	pthread_mutex_lock(&clock_lock);
+	for (unsigned i = 0; i < SCAN_MAX && fd == -1; i++) {
+		in = TAILQ_FIRST(&clock_list);
+		if (in == NULL)
+			break;
+		if (atomic_exchange_explicit(&in->used, 0, memory_order_relaxed) == 0 && (fd = take_fd(in)) >= 0)
+			break;
+		TAILQ_REMOVE(&clock_list, in, clock);
+		TAILQ_INSERT_TAIL(&clock_list, in, clock);
+	}
+	pthread_mutex_unlock(&clock_lock);
+	return fd;
+}
+
+unsigned
+inode_evict(unsigned n)
+{
+	unsigned done;
+
+	for (done = 0; done < n; done++) {
+		int fd = evict_one();
+
+		if (fd < 0)
+			break;
+		atomic_fetch_sub(&fds_open, 1);
+		close(fd);
+	}
+	return done;
+}
+
+void
+inode_fds_add(int n)
+{
+	atomic_fetch_add(&fds_open, n);
+	while (atomic_load(&fds_open) > fd_budget && inode_evict(1) == 1)
+		;
+}
