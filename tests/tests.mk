@@ -9,13 +9,21 @@ UNIT_check_guest_memory := front/guest_memory.c
 UNIT_check_vring := front/vring.c front/guest_memory.c common/log.c
 UNIT_check_vhost_user := $(VHOST_USER)
 UNIT_check_vhost_user_hostile := $(VHOST_USER)
+UNIT_check_options := monitor/options.c
+UNIT_check_vault := tests/unit/vault_rig.c monitor/vault.c monitor/vault_table.c common/msg.c common/log.c
+# These start the real worker, with a monitor, vault and front of their own around it.
+WORKER_RIG := tests/unit/worker_rig.c tests/unit/worker_rig_tools.c proto/rpc.c common/msg.c
+UNIT_check_worker_attrs := $(WORKER_RIG)
+UNIT_check_worker_inodes := $(WORKER_RIG)
+UNIT_check_worker_life := $(WORKER_RIG)
+UNIT_check_worker_ops := $(WORKER_RIG)
 
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
 	fuse_ops.c fuse_ops_file.c harness.c)
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c))
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_fuse check_hostile check_priv check_vhost
+HARNESS_TESTS := check_syscalls check_fuse check_hostile check_priv check_vhost
 
 # name, folder, sources beside its own
 define test_program
@@ -30,3 +38,27 @@ $(foreach t,$(HARNESS_TESTS),$(eval $(call test_program,$(t),harness,$(call harn
 .PHONY: unit-tests harness-tests
 unit-tests: $(UNIT_TESTS:%=$(B)/tests/%)
 harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%)
+
+# What the tests need is installed before anything is built, so the rest is another make.
+.PHONY: check check-built check-asan demo
+check:
+	tests/install-deps
+	$(MAKE) check-built
+
+check-built: all unit-tests harness-tests
+	WORKER_EXE=$(CURDIR)/$(B)/virtiofsd-worker \
+	    UNIT_TESTS="$(UNIT_TESTS)" HARNESS_TESTS="$(HARNESS_TESTS)" tests/check $(B) $(GROUPS)
+
+# The same unit and harness tests with the sanitizers in them and in the daemon, whose profiles know nothing of a
+# sanitizer's own system calls: without seccomp. What looks at the profiles or counts system calls is left out.
+ASAN_LEAVE_OUT := check_priv check_syscalls
+check-asan:
+	$(MAKE) B=$(B)/asan SAN=address,undefined all unit-tests harness-tests
+	WORKER_EXE=$(CURDIR)/$(B)/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
+	    VIRTIOFSD="$(CURDIR)/$(B)/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(UNIT_TESTS)" \
+	    HARNESS_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/asan unit harness
+
+demo:
+	tests/install-deps
+	$(MAKE) all
+	tests/demo

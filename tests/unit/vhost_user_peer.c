@@ -90,6 +90,13 @@ device_resume(struct device *d)
 }
 
 void
+device_abandon(struct device *d, unsigned q)
+{
+	device_stop(d, q);
+	device_set_call(d, q, -1);
+}
+
+void
 device_set_call(struct device *d, unsigned q, int fd)
 {
 	if (fd != -1)
