@@ -5,13 +5,13 @@
 
 #include <stddef.h>
 
-#define ATTR_PRINTF(f, a)	__attribute__((format(printf, f, a)))
-#define ATTR_NORETURN		__attribute__((noreturn))
-#define ATTR_MUSTCHECK		__attribute__((warn_unused_result))
+#define ATTR_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define ATTR_NORETURN __attribute__((noreturn))
+#define ATTR_MUSTCHECK __attribute__((warn_unused_result))
 
-#define countof(a)		(sizeof(a) / sizeof((a)[0]))
-#define ROUND_UP(n, to)		(((n) + (to) - 1) / (to) * (to))
-#define MIN(a, b)		((a) < (b) ? (a) : (b))
-#define MAX(a, b)		((a) > (b) ? (a) : (b))
+#define countof(a) (sizeof(a) / sizeof((a)[0]))
+#define ROUND_UP(n, to) (((n) + (to)-1) / (to) * (to))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #endif

@@ -42,8 +42,7 @@ log_enabled(enum log_level level)
 	return level <= max_level;
 }
 
-static void ATTR_PRINTF(2, 0)
-log_v(enum log_level level, const char *fmt, va_list ap)
+static void ATTR_PRINTF(2, 0) log_v(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX + 1];
 	int saved = errno;
@@ -55,16 +54,15 @@ log_v(enum log_level level, const char *fmt, va_list ap)
 	errno = saved;
 }
 
-#define LOG_FUNCTION(name, level)		\
-void						\
-name(const char *fmt, ...)			\
-{						\
-	va_list ap;				\
-						\
-	va_start(ap, fmt);			\
-	log_v(level, fmt, ap);			\
-	va_end(ap);				\
-}
+#define LOG_FUNCTION(name, level) \
+	void name(const char *fmt, ...) \
+	{ \
+		va_list ap; \
+\
+		va_start(ap, fmt); \
+		log_v(level, fmt, ap); \
+		va_end(ap); \
+	}
 
 LOG_FUNCTION(log_error, LOG_ERROR)
 LOG_FUNCTION(log_warn, LOG_WARN)
@@ -81,7 +79,8 @@ log_limit(struct log_limit *l)
 	began = atomic_load_explicit(&l->window, memory_order_relaxed);
 	/* Two threads may both open a window: a few lines more, no harm. */
 	if (began == 0 || now.tv_sec - began >= LOG_WINDOW_S) {
-		atomic_store_explicit(&l->window, now.tv_sec + (now.tv_sec == 0), memory_order_relaxed);
+		atomic_store_explicit(
+		    &l->window, now.tv_sec + (now.tv_sec == 0), memory_order_relaxed);
 		atomic_store_explicit(&l->used, 0, memory_order_relaxed);
 	}
 	return atomic_fetch_add_explicit(&l->used, 1, memory_order_relaxed) < LOG_BURST;
@@ -97,7 +96,8 @@ fatal(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	log_error("%s: %s", line, strerrordesc_np(saved) != NULL ? strerrordesc_np(saved) : "unknown error");
+	log_error("%s: %s", line,
+	    strerrordesc_np(saved) != NULL ? strerrordesc_np(saved) : "unknown error");
 	_exit(1);
 }
 

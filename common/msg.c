@@ -21,8 +21,8 @@ union control {
 };
 
 int
-msg_send2(int sock, const void *head, size_t headlen, const void *buf, size_t len,
-    const int *fds, size_t nfds, int flags)
+msg_send2(int sock, const void *head, size_t headlen, const void *buf, size_t len, const int *fds,
+    size_t nfds, int flags)
 {
 	union control ctl;
 	struct iovec iov[2] = {
@@ -137,7 +137,8 @@ msg_recv(int sock, void *buf, size_t size, int *fds, size_t *nfds, int *truncate
 		fd_close_all(fds, got);
 		return 0;
 	}
-	if (!ok || (mh.msg_flags & MSG_TRUNC) || ((mh.msg_flags & MSG_CTRUNC) && (room == 0 || truncated == NULL))) {
+	if (!ok || (mh.msg_flags & MSG_TRUNC) ||
+	    ((mh.msg_flags & MSG_CTRUNC) && (room == 0 || truncated == NULL))) {
 		fd_close_all(fds, got);
 		if (mh.msg_flags & MSG_TRUNC)
 			return -EMSGSIZE;

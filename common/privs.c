@@ -97,7 +97,8 @@ privs_keep_caps(const int *caps, size_t n)
 	}
 	capng_clear(CAPNG_SELECT_CAPS);
 	for (size_t i = 0; i < n; i++)
-		if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)caps[i]) != 0)
+		if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)caps[i]) !=
+		    0)
 			fatalx("capability %d", caps[i]);
 	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
 		fatalx("cannot set my capabilities");
@@ -153,6 +154,7 @@ privs_die_with_parent(void)
 void
 privs_no_new(void)
 {
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		fatal("prctl(PR_SET_NO_NEW_PRIVS)");
 }

@@ -17,12 +17,13 @@
 
 struct sc_rule {
 	const char *name;
-	int	nr;
+	int nr;
 	const char *why;
 	unsigned ncmp;
 	struct scmp_arg_cmp cmp[SC_CMPS_MAX];
 };
 
+/* clang-format off */
 /* SC(close, "why"): any arguments. */
 #define SC(call, reason)	{ .name = #call, .nr = SCMP_SYS(call), .why = (reason) }
 /* SC_ARG(fcntl, "why", SC_EQ(1, F_GETFL)): all conditions must hold; several rules for one call are alternatives. */
@@ -34,6 +35,7 @@ struct sc_rule {
 /* (argument & mask) == value. Compare 32-bit arguments with mask 0xffffffff or less: the kernel does not clear the rest. */
 #define SC_MASKED(n, mask, value)						\
 	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (scmp_datum_t)(mask), .datum_b = (scmp_datum_t)(value) }
+/* clang-format on */
 
 enum sc_action { SC_ACT_NONE, SC_ACT_KILL, SC_ACT_LOG, SC_ACT_TRAP };
 
@@ -41,6 +43,6 @@ enum sc_action { SC_ACT_NONE, SC_ACT_KILL, SC_ACT_LOG, SC_ACT_TRAP };
  * Load the profile into every thread of this process (TSYNC). no_new_privs must be set. action as --seccomp; NONE loads
  * nothing. extra may be NULL. Fails for a foreign architecture by killing too. Returns 0 or a negative errno.
  */
-int	seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action) ATTR_MUSTCHECK;
+int seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action) ATTR_MUSTCHECK;
 
 #endif

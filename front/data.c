@@ -14,8 +14,8 @@
 #include "front/handles.h"
 #include "front/pool.h"
 
-#define OUT_HEADER	sizeof(struct fuse_out_header)
-#define WRITE_HEADER	(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
+#define OUT_HEADER sizeof(struct fuse_out_header)
+#define WRITE_HEADER (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 
 /* The part [skip, skip + max) of n segments, into dst (VRING_SEGS_MAX). Returns the number of segments. */
 static int
@@ -108,7 +108,7 @@ read_lane_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int f
 	(void)fd;
 	if (h->error != 0)
 		reply_error(r, h->error);
-	else if (w->count > r->alen)
+	else if (w->count > r->size)
 		reply_error(r, -EIO);
 	else
 		reply_body(r, l->arena + r->aoff, (size_t)w->count);
@@ -256,7 +256,9 @@ fuse_write(struct request *r, const void *arg, const char *var, size_t varlen)
 	r->offset = in->offset;
 	if (in->offset > INT64_MAX - (uint64_t)r->size)
 		return -EINVAL;
-	r->ioflags = (in->flags & O_APPEND) != 0 && (in->write_flags & FUSE_WRITE_CACHE) == 0 ? RPC_IO_APPEND : 0;
+	r->ioflags = (in->flags & O_APPEND) != 0 && (in->write_flags & FUSE_WRITE_CACHE) == 0
+	    ? RPC_IO_APPEND
+	    : 0;
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))
 		return write_lane(r);
 	if ((r->h->flags & (O_SYNC | O_DSYNC)) != 0 || !pace_fast(&r->q->s->write_pace))

@@ -22,10 +22,10 @@ struct handle;
 struct queue;
 struct request;
 
-#define MAX_WRITE	(1u << 20)
-#define REQUEST_MAX	(MAX_WRITE + 4096u)	/* spec/fuse.md section 1 */
-#define SLOTS_MAX	256u			/* requests of one queue between pop and push, internal ones included */
-#define SLOTS_INTERNAL	8u			/* of them kept for FORGET and RESET */
+#define MAX_WRITE (1u << 20)
+#define REQUEST_MAX (MAX_WRITE + 4096u) /* spec/fuse.md section 1 */
+#define SLOTS_MAX 256u /* requests of one queue between pop and push, internal ones included */
+#define SLOTS_INTERNAL 8u /* of them kept for FORGET and RESET */
 
 /*
  * A reply came over a lane. fd: donated, or -1; taken over. h was checked; h->error may be set. The request's arena
@@ -38,78 +38,78 @@ typedef void (*lane_done)(struct request *, struct lane *, const struct rpc_hdr 
  * pool to the pool's thread.
  */
 struct request {
-	struct queue	*q;
-	struct request	*next;		/* free list, pool list */
+	struct queue *q;
+	struct request *next; /* free list, pool list */
 	uint32_t slot;
-	uint32_t seq;			/* makes a tag of a reused slot another one */
-	bool	internal;		/* no chain behind it */
+	uint32_t seq; /* makes a tag of a reused slot another one */
+	bool internal; /* no chain behind it */
 
 	struct vring_chain chain;
-	struct fuse_in_header in;	/* private copy */
+	struct fuse_in_header in; /* private copy */
 
 	/* On a lane */
-	struct lane	*lane;		/* NULL when not */
-	uint8_t	msg;			/* which message of the lane carries it */
-	uint16_t op;			/* enum rpc_op_nr */
+	struct lane *lane; /* NULL when not */
+	uint8_t msg; /* which message of the lane carries it */
+	uint16_t op; /* enum rpc_op_nr */
 	lane_done done;
-	uint32_t aoff, alen;		/* arena extent */
+	uint32_t aoff, alen; /* arena extent */
 
 	/* For the operation's own use */
-	struct handle	*h, *h2;	/* references held */
+	struct handle *h, *h2; /* references held */
 	uint64_t offset;
 	uint32_t size;
-	uint32_t ioflags;		/* WRITE: RPC_IO_* */
-	size_t	done_bytes;
-	bool	datasync;
+	uint32_t ioflags; /* WRITE: RPC_IO_* */
+	size_t done_bytes;
+	bool datasync;
 	union {
 		struct fuse_init_in init;
 		struct fuse_fallocate_in fallocate;
 		struct fuse_copy_file_range_in copy;
 	} arg;
-	void	(*run)(struct request *);	/* in the pool */
-	int	fd;			/* to close in the pool */
+	void (*run)(struct request *); /* in the pool */
+	int fd; /* to close in the pool */
 };
 
 struct queue {
 	unsigned index;
-	struct device	*dev;
-	struct session	*s;
-	struct vring	ring;
-	int	kick_fd;		/* -1 while stopped */
-	int	wake_fd;		/* eventfd: control, pool */
+	struct device *dev;
+	struct session *s;
+	struct vring ring;
+	int kick_fd; /* -1 while stopped */
+	int wake_fd; /* eventfd: control, pool */
 	pthread_t thread;
 
 	/* control (queue.c) */
 	pthread_mutex_t ctl_lock;
 	pthread_cond_t ctl_cond;
-	bool	want_run, want_pause;	/* wishes of the control thread */
-	bool	running, parked;	/* what the queue thread is */
-	_Atomic bool attention;		/* a wish has changed */
+	bool want_run, want_pause; /* wishes of the control thread */
+	bool running, parked; /* what the queue thread is */
+	_Atomic bool attention; /* a wish has changed */
 
 	/* lanes */
-	struct lane	**lane;
+	struct lane **lane;
 	unsigned nlanes;
-	unsigned pack;			/* the lane being filled */
-	uint32_t service_ns;		/* moving average of a request's time on a lane */
-	uint8_t	*rx;			/* RPC_MSG_MAX */
+	unsigned pack; /* the lane being filled */
+	uint32_t service_ns; /* moving average of a request's time on a lane */
+	uint8_t *rx; /* RPC_MSG_MAX */
 
 	/* requests */
-	struct request	*slots;		/* SLOTS_MAX */
-	struct iovec	*iovs;		/* SLOTS_MAX * VRING_SEGS_MAX, pages touched only when used */
+	struct request *slots; /* SLOTS_MAX */
+	struct iovec *iovs; /* SLOTS_MAX * VRING_SEGS_MAX, pages touched only when used */
 	pthread_mutex_t slot_lock;
-	struct request	*free;
+	struct request *free;
 	unsigned nfree;
-	struct request	*returned;	/* from the pool, to be sent over a lane; under slot_lock */
-	_Atomic unsigned inflight;	/* chains popped and not pushed */
-	_Atomic bool starved;		/* waits for a slot */
-	bool	signal;			/* something was pushed since the last vring_signal() by this thread */
+	struct request *returned; /* from the pool, to be sent over a lane; under slot_lock */
+	_Atomic unsigned inflight; /* chains popped and not pushed */
+	_Atomic bool starved; /* waits for a slot */
+	bool signal; /* something was pushed since the last vring_signal() by this thread */
 
 	/* FUSE */
-	uint8_t	*inbuf;			/* REQUEST_MAX + 8: the private copy of the request being decoded */
-	uint8_t	*bulk;			/* RPC_IO_MAX: private copy of a directory listing or value */
-	struct rpc_forget1 *forgets;	/* not sent yet */
-	size_t	nforgets, forgets_room;
-	uint64_t served;		/* requests so far, for the log */
+	uint8_t *inbuf; /* REQUEST_MAX + 8: the private copy of the request being decoded */
+	uint8_t *bulk; /* RPC_IO_MAX: private copy of a directory listing or value */
+	struct rpc_forget1 *forgets; /* not sent yet */
+	size_t nforgets, forgets_room;
+	uint64_t served; /* requests so far, for the log */
 };
 
 /* How long something took lately, to choose between doing it at once and in the pool. */
@@ -118,38 +118,39 @@ struct pace {
 };
 
 struct session {
-	uint32_t dev;			/* DEV_* */
+	uint32_t dev; /* DEV_* */
 	_Atomic bool inited;
-	_Atomic bool supp_groups;	/* FUSE_CREATE_SUPP_GROUP negotiated */
+	_Atomic bool supp_groups; /* FUSE_CREATE_SUPP_GROUP negotiated */
 	_Atomic bool submounts;
 	struct pace write_pace, flush_pace;
 };
 
 /* queue.c: Create a queue and its thread; lanes are its own. Before the seal. Ends the process on failure. */
-struct queue *queue_new(struct device *, struct session *, unsigned index, struct lane **lanes, unsigned nlanes);
+struct queue *
+queue_new(struct device *, struct session *, unsigned index, struct lane **lanes, unsigned nlanes);
 
 /* queue.c: A request of the front itself; never NULL (waits on the lanes when it must). Queue thread only. */
 struct request *queue_internal_request(struct queue *);
 /* queue.c: Push the chain with len bytes (an internal request: nothing), free the slot. Queue thread or pool. */
-void	request_finish(struct request *, uint32_t len);
+void request_finish(struct request *, uint32_t len);
 /* queue.c: Hand a request back from the pool to its queue thread, which calls run(). Pool only. */
-void	request_return(struct request *);
+void request_return(struct request *);
 
 /* lanes.c: see there. */
-int	lanes_add(struct request *, uint16_t op, lane_done done, uint32_t alen, const void *x, size_t nx,
-	    const char *n1, size_t l1, const char *n2, size_t l2, void *hdr_out) ATTR_MUSTCHECK;
-void	lanes_flush(struct queue *);
-bool	lanes_reap(struct queue *);
-void	lanes_wait(struct queue *);
+int lanes_add(struct request *, uint16_t op, lane_done done, uint32_t alen, const void *x,
+    size_t nx, const char *n1, size_t l1, const char *n2, size_t l2, void *hdr_out) ATTR_MUSTCHECK;
+void lanes_flush(struct queue *);
+bool lanes_reap(struct queue *);
+void lanes_wait(struct queue *);
 unsigned lanes_inflight(const struct queue *);
 
 /* fuse.c: Decode and start serving one popped request. */
-void	fuse_dispatch(struct queue *, struct request *);
+void fuse_dispatch(struct queue *, struct request *);
 /* session.c: Send the forgets collected so far. Not inside a lane_done. */
-void	forgets_flush(struct queue *);
+void forgets_flush(struct queue *);
 /* session.c: Remember that the guest no longer knows node, which the worker named n times. */
-void	forgets_add(struct queue *, uint64_t node, uint64_t n);
+void forgets_add(struct queue *, uint64_t node, uint64_t n);
 /* session.c: forget handles and nodes, as at DESTROY. */
-void	session_wipe(struct session *);
+void session_wipe(struct session *);
 
 #endif

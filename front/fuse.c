@@ -12,24 +12,25 @@
 #include "common/log.h"
 #include "front/nodes.h"
 
-#define IN_HEADER	sizeof(struct fuse_in_header)
-#define OUT_HEADER	sizeof(struct fuse_out_header)
+#define IN_HEADER sizeof(struct fuse_in_header)
+#define OUT_HEADER sizeof(struct fuse_out_header)
 
 /* What dispatch checks before the operation runs. */
-#define F_NODE		0x1	/* nodeid must be known */
-#define F_NOREPLY	0x2	/* never answered */
-#define F_NOINIT	0x4	/* allowed before INIT */
-#define F_XATTR		0x8	/* ENOSYS unless --xattr */
-#define F_DATA		0x10	/* data follows the fixed part and stays in guest memory */
+#define F_NODE 0x1 /* nodeid must be known */
+#define F_NOREPLY 0x2 /* never answered */
+#define F_NOINIT 0x4 /* allowed before INIT */
+#define F_XATTR 0x8 /* ENOSYS unless --xattr */
+#define F_DATA 0x10 /* data follows the fixed part and stays in guest memory */
 
 struct fuse_op {
 	const char *name;
-	fuse_fn	fn;
-	uint16_t fixed;			/* bytes after the header */
-	uint16_t body;			/* bytes a successful reply has at least */
+	fuse_fn fn;
+	uint16_t fixed; /* bytes after the header */
+	uint16_t body; /* bytes a successful reply has at least */
 	uint32_t flags;
 };
 
+/* clang-format off */
 #define OP(nr, func, in, out, f) \
 	[FUSE_##nr] = { .name = #nr, .fn = func, .fixed = in, .body = out, .flags = f }
 #define ENTRY	sizeof(struct fuse_entry_out)
@@ -75,6 +76,7 @@ static const struct fuse_op ops[] = {
 	OP(COPY_FILE_RANGE, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct fuse_write_out), 0),
 	OP(SYNCFS, fuse_syncfs, 0, 0, F_NODE),
 };
+/* clang-format on */
 
 static const struct fuse_op *
 find_op(uint32_t opcode)
@@ -127,7 +129,8 @@ decode(struct queue *q, struct request *r, const struct fuse_op **op)
 		static struct log_limit limit;
 
 		if (log_limit(&limit))
-			log_warn("queue %u: malformed descriptor chain (opcode %u)", q->index, r->in.opcode);
+			log_warn("queue %u: malformed descriptor chain (opcode %u)", q->index,
+			    r->in.opcode);
 		return -EFAULT;
 	}
 	if (r->in.len > REQUEST_MAX)
@@ -161,11 +164,12 @@ fuse_dispatch(struct queue *q, struct request *r)
 
 	e = decode(q, r, &op);
 	if (log_enabled(LOG_DEBUG))
-		log_debug("queue %u: %s (%u): inode %llu unique %llu pid %u", q->index, op != NULL ? op->name : "?",
-		    r->in.opcode, (unsigned long long)r->in.nodeid, (unsigned long long)r->in.unique, r->in.pid);
+		log_debug("queue %u: %s (%u): inode %llu unique %llu pid %u", q->index,
+		    op != NULL ? op->name : "?", r->in.opcode, (unsigned long long)r->in.nodeid,
+		    (unsigned long long)r->in.unique, r->in.pid);
 	if (e == 0)
-		e = op->fn(r, arg, (const char *)arg + op->fixed, (op->flags & F_DATA) != 0 ? 0 :
-		    r->in.len - IN_HEADER - op->fixed);
+		e = op->fn(r, arg, (const char *)arg + op->fixed,
+		    (op->flags & F_DATA) != 0 ? 0 : r->in.len - IN_HEADER - op->fixed);
 	if (e == 0)
 		return;
 	if (op != NULL && (op->flags & F_NOREPLY) != 0 && e != -ENOMEM)

@@ -17,12 +17,12 @@
 
 /* Newer than this machine's <linux/fuse.h>. */
 #ifndef FUSE_CREATE_SUPP_GROUP
-#define FUSE_CREATE_SUPP_GROUP	(1ULL << 34)
+#define FUSE_CREATE_SUPP_GROUP (1ULL << 34)
 #endif
 #ifndef FUSE_ALLOW_IDMAP
-#define FUSE_ALLOW_IDMAP	(1ULL << 40)
+#define FUSE_ALLOW_IDMAP (1ULL << 40)
 #endif
-#define FUSE_EXTENSION_GROUPS	32u	/* enum fuse_ext_type, FUSE_EXT_GROUPS */
+#define FUSE_EXTENSION_GROUPS 32u /* enum fuse_ext_type, FUSE_EXT_GROUPS */
 
 /*
  * An operation. arg: the fixed part, in private memory, 8-aligned; var: what follows it, varlen bytes, likewise private.
@@ -30,7 +30,7 @@
  */
 typedef int (*fuse_fn)(struct request *, const void *arg, const char *var, size_t varlen);
 
-#define FUSE_FN(name)	int name(struct request *, const void *, const char *, size_t)
+#define FUSE_FN(name) int name(struct request *, const void *, const char *, size_t)
 
 /* session.c */
 FUSE_FN(fuse_init);
@@ -79,26 +79,28 @@ FUSE_FN(fuse_read);
 FUSE_FN(fuse_write);
 
 /* reply.c: answer a request and finish it. All give back the references to handles that the request holds. */
-void	reply_error(struct request *, int error);		/* error: 0 or negative */
-void	reply_body(struct request *, const void *body, size_t len);
+void reply_error(struct request *, int error); /* error: 0 or negative */
+void reply_body(struct request *, const void *body, size_t len);
 /* reply.c: the body is in the guest's buffers already (len bytes of it). */
-void	reply_in_place(struct request *, size_t len);
+void reply_in_place(struct request *, size_t len);
 /* reply.c: no reply at all; the chain goes back with length 0. */
-void	reply_none(struct request *);
+void reply_none(struct request *);
 /* reply.c: copy into the reply's body at off, as far as there is room; returns the bytes copied. */
-size_t	reply_copy(struct request *, size_t off, const void *src, size_t len);
+size_t reply_copy(struct request *, size_t off, const void *src, size_t len);
 /* reply.c: Room for the body. */
-size_t	reply_room(const struct request *);
+size_t reply_room(const struct request *);
 /* reply.c: A lane_done for operations without a result. */
-void	reply_done(struct request *, struct lane *, const struct rpc_hdr *, int);
+void reply_done(struct request *, struct lane *, const struct rpc_hdr *, int);
 
 /* reply.c: The guest's form of what the worker said. */
-void	attr_to_fuse(struct fuse_attr *, const struct rpc_attr *);
-/* reply.c: Count the node and fill in the entry. delivered: the guest will see it. Returns 0 or -errno (not counted). */
-int	entry_to_fuse(struct request *, struct fuse_entry_out *, const struct rpc_entry_body *, bool delivered) ATTR_MUSTCHECK;
+void attr_to_fuse(struct fuse_attr *, const struct rpc_attr *);
+/* reply.c: Count the node, which the guest will see, and fill in the entry. Returns 0 or -ENOMEM (not counted). */
+int entry_to_fuse(
+    struct request *, struct fuse_entry_out *, const struct rpc_entry_body *) ATTR_MUSTCHECK;
 
 /* fuse.c: Take one NUL-terminated name from var. Returns 0, -EINVAL (no NUL), or what rpc_check_name() says. */
-int	fuse_name(enum rpc_kind, const char **var, size_t *varlen, const char **name, size_t *len) ATTR_MUSTCHECK;
+int fuse_name(
+    enum rpc_kind, const char **var, size_t *varlen, const char **name, size_t *len) ATTR_MUSTCHECK;
 
 /* fuse_file.c: what the worker must know to serve this handle. */
 struct rpc_file file_of(const struct handle *, bool once);
@@ -108,10 +110,10 @@ uint32_t open_flags(uint32_t guest);
  * fuse_file.c: The worker opened the file of r->h: complete the handle with the donated fd (-1: none; taken over) and let
  * the guest have it. Returns its fh.
  */
-uint64_t handle_open(struct request *, uint64_t node, int fd);
+uint64_t handle_open(struct request *, uint64_t node, uint32_t mode, int fd);
 /* fuse_file.c: The last reference may close a file, which may take long: then in the pool. */
-void	handle_drop(struct handle *);
+void handle_drop(struct handle *);
 
-#define ATTR_TIMEOUT_S	1u		/* --cache=auto */
+#define ATTR_TIMEOUT_S 1u /* --cache=auto */
 
 #endif

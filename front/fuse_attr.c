@@ -78,7 +78,8 @@ fuse_getattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	}
 	e = lanes_add(r, RPC_GETATTR, attr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e == 0)
-		w->f = r->h != NULL ? file_of(r->h, false) : (struct rpc_file){ .node = r->in.nodeid };
+		w->f = r->h != NULL ? file_of(r->h, false)
+				    : (struct rpc_file){ .node = r->in.nodeid };
 	return e;
 }
 
@@ -88,7 +89,8 @@ setattr_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 	const struct rpc_attr_reply *w = (const void *)h;
 
 	/* A write without CAP_FSETID would strip the bits that the guest has just set: those go through the worker now. */
-	if (h->error == 0 && S_ISREG(w->attr.mode) && (w->attr.mode & (S_ISUID | S_ISGID)) != 0)
+	if (h->error == 0 && r->size != 0 && S_ISREG(w->attr.mode) &&
+	    (w->attr.mode & (S_ISUID | S_ISGID)) != 0)
 		handles_mark_setid(r->in.nodeid);
 	attr_done(r, l, h, fd);
 }
@@ -96,6 +98,7 @@ setattr_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 static uint32_t
 set_bits(uint32_t valid)
 {
+	/* clang-format off */
 	static const struct {
 		uint32_t fuse, rpc;
 	} map[] = {
@@ -103,6 +106,7 @@ set_bits(uint32_t valid)
 		{ FATTR_SIZE, RPC_SET_SIZE }, { FATTR_ATIME, RPC_SET_ATIME }, { FATTR_MTIME, RPC_SET_MTIME },
 		{ FATTR_ATIME_NOW, RPC_SET_ATIME_NOW }, { FATTR_MTIME_NOW, RPC_SET_MTIME_NOW },
 	};
+	/* clang-format on */
 	uint32_t out = 0;
 
 	for (size_t i = 0; i < countof(map); i++)
@@ -130,8 +134,10 @@ fuse_setattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	e = lanes_add(r, RPC_SETATTR, setattr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e != 0)
 		return e;
-	w->f = r->h != NULL ? file_of(r->h, r->h->fd >= 0) : (struct rpc_file){ .node = r->in.nodeid };
+	w->f = r->h != NULL ? file_of(r->h, r->h->fd >= 0)
+			    : (struct rpc_file){ .node = r->in.nodeid };
 	w->valid = set_bits(in->valid);
+	r->size = in->valid & FATTR_MODE;
 	w->mode = in->mode;
 	w->uid = in->uid;
 	w->gid = in->gid;

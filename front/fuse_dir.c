@@ -11,13 +11,15 @@
 #include "front/fuse.h"
 #include "front/handles.h"
 
-#define DIRENT_SIZE(namelen)	ROUND_UP(sizeof(struct rpc_dirent) + (namelen), 8)
+#define DIRENT_SIZE(namelen) ROUND_UP(sizeof(struct rpc_dirent) + (namelen), 8)
 
 static_assert(sizeof(struct rpc_dirent) == FUSE_NAME_OFFSET &&
-    offsetof(struct fuse_dirent, off) == offsetof(struct rpc_dirent, off) &&
-    offsetof(struct fuse_dirent, namelen) == offsetof(struct rpc_dirent, namelen) &&
-    offsetof(struct fuse_dirent, type) == offsetof(struct rpc_dirent, type), "a dirent needs no translation");
-static_assert(sizeof(struct fuse_entry_out) == sizeof(struct rpc_direntplus), "a plus entry is translated in place");
+	offsetof(struct fuse_dirent, off) == offsetof(struct rpc_dirent, off) &&
+	offsetof(struct fuse_dirent, namelen) == offsetof(struct rpc_dirent, namelen) &&
+	offsetof(struct fuse_dirent, type) == offsetof(struct rpc_dirent, type),
+    "a dirent needs no translation");
+static_assert(sizeof(struct fuse_entry_out) == sizeof(struct rpc_direntplus),
+    "a plus entry is translated in place");
 
 /* The size of the dirent at p, of which n bytes are there; a wrong one is the worker's lie. */
 static size_t
@@ -30,7 +32,8 @@ dirent_size(const uint8_t *p, size_t n)
 	memcpy(&d, p, sizeof(d));
 	if (d.namelen == 0 || d.namelen > RPC_NAME_MAX || DIRENT_SIZE(d.namelen) > n)
 		fatalx("bad directory entry from the worker");
-	if (memchr(p + sizeof(d), '/', d.namelen) != NULL || memchr(p + sizeof(d), '\0', d.namelen) != NULL)
+	if (memchr(p + sizeof(d), '/', d.namelen) != NULL ||
+	    memchr(p + sizeof(d), '\0', d.namelen) != NULL)
 		fatalx("bad name in a directory entry from the worker");
 	return DIRENT_SIZE(d.namelen);
 }
@@ -43,7 +46,7 @@ translate_plus(struct request *r, uint8_t *p)
 
 	memcpy(&w, p, sizeof(w));
 	memset(&out, 0, sizeof(out));
-	if (w.e.node == 0 || entry_to_fuse(r, &out, &w.e, true) != 0) {
+	if (w.e.node == 0 || entry_to_fuse(r, &out, &w.e) != 0) {
 		/* Not looked up: the guest takes only name, number and type from it. */
 		memset(&out, 0, sizeof(out));
 		out.attr.ino = w.e.attr.ino;

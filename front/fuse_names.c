@@ -16,7 +16,7 @@
 
 struct name {
 	const char *s;
-	size_t	n;
+	size_t n;
 };
 
 /* One name and nothing behind it. */
@@ -38,7 +38,7 @@ entry_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 	(void)l;
 	(void)fd;
 	if (e == 0)
-		e = entry_to_fuse(r, &out, &w->e, true);
+		e = entry_to_fuse(r, &out, &w->e);
 	if (e != 0)
 		reply_error(r, e);
 	else
@@ -91,8 +91,8 @@ fuse_readlink(struct request *r, const void *arg, const char *var, size_t varlen
 struct making {
 	struct name name, target;
 	uint32_t groups[RPC_GROUPS_MAX];
-	size_t	ngroups;
-	bool	has_groups;
+	size_t ngroups;
+	bool has_groups;
 };
 
 /*
@@ -122,7 +122,7 @@ extensions(const struct request *r, struct making *m, const char *p, size_t n)
 	if (n > 0 && !atomic_load(&r->q->s->supp_groups))
 		return -EINVAL;
 	while (n > 0) {
-		uint32_t head[2];		/* size, type */
+		uint32_t head[2]; /* size, type */
 		int e;
 
 		if (n < sizeof(head))
@@ -139,25 +139,29 @@ extensions(const struct request *r, struct making *m, const char *p, size_t n)
 }
 
 static int
-making_decode(const struct request *r, struct making *m, bool with_target, const char *var, size_t varlen)
+making_decode(
+    const struct request *r, struct making *m, bool with_target, const char *var, size_t varlen)
 {
 	int e;
 
 	memset(m, 0, sizeof(*m));
 	if ((e = fuse_name(RPC_K_COMP, &var, &varlen, &m->name.s, &m->name.n)) != 0)
 		return e;
-	if (with_target && (e = fuse_name(RPC_K_TARGET, &var, &varlen, &m->target.s, &m->target.n)) != 0)
+	if (with_target &&
+	    (e = fuse_name(RPC_K_TARGET, &var, &varlen, &m->target.s, &m->target.n)) != 0)
 		return e;
 	return extensions(r, m, var, varlen);
 }
 
 static int
-making_send(struct request *r, uint16_t op, lane_done done, const struct making *m, struct rpc_create **out)
+making_send(
+    struct request *r, uint16_t op, lane_done done, const struct making *m, struct rpc_create **out)
 {
 	struct rpc_create *w;
 	int e;
 
-	e = lanes_add(r, op, done, 0, m->groups, m->ngroups, m->name.s, m->name.n, m->target.s, m->target.n, &w);
+	e = lanes_add(r, op, done, 0, m->groups, m->ngroups, m->name.s, m->name.n, m->target.s,
+	    m->target.n, &w);
 	if (e != 0)
 		return e;
 	w->dir = r->in.nodeid;
@@ -312,7 +316,7 @@ create_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 
 	(void)l;
 	if (e == 0)
-		e = entry_to_fuse(r, &out.e, &w->e, true);
+		e = entry_to_fuse(r, &out.e, &w->e);
 	if (e != 0) {
 		/* The handle was never published: the caller's reference was its only one. */
 		fd_close(&fd);
@@ -320,7 +324,7 @@ create_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 		return;
 	}
 	memset(&out.o, 0, sizeof(out.o));
-	out.o.fh = handle_open(r, w->e.node, fd);
+	out.o.fh = handle_open(r, w->e.node, w->e.attr.mode, fd);
 	reply_body(r, &out, sizeof(out));
 }
 
@@ -332,9 +336,11 @@ fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
 	struct making m;
 	int e;
 
+	if ((in->flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
 	if ((e = making_decode(r, &m, false, var, varlen)) != 0 || (e = handle_new(&r->h)) != 0)
 		return e;
-	r->h->flags = open_flags(in->flags);
+	r->h->flags = open_flags(in->flags) & ~(uint32_t)O_DIRECTORY;
 	if ((e = making_send(r, RPC_CREATE, create_done, &m, &w)) != 0)
 		return e;
 	w->fh = handle_fh(r->h);

@@ -82,16 +82,17 @@ check_file(int fd, uint64_t end, uint64_t *page)
 }
 
 int
-memory_add(struct guest_memory *m, uint64_t gpa, uint64_t size, uint64_t uaddr, int fd, uint64_t offset)
+memory_add(
+    struct guest_memory *m, uint64_t gpa, uint64_t size, uint64_t uaddr, int fd, uint64_t offset)
 {
 	struct memory_region r = { .gpa = gpa, .size = size, .uaddr = uaddr };
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), end, start;
 	unsigned i;
 	int rc;
 
-	if (size == 0 || __builtin_add_overflow(offset, size, &end) || end > INT64_MAX - HUGE_PAGE_MAX ||
-	    __builtin_add_overflow(gpa, size, &start) || __builtin_add_overflow(uaddr, size, &start) ||
-	    offset % page != 0)
+	if (size == 0 || __builtin_add_overflow(offset, size, &end) ||
+	    end > INT64_MAX - HUGE_PAGE_MAX || __builtin_add_overflow(gpa, size, &start) ||
+	    __builtin_add_overflow(uaddr, size, &start) || offset % page != 0)
 		return -EINVAL;
 	if (m->nregions == MEMORY_REGIONS_MAX)
 		return -ENOSPC;
@@ -106,7 +107,8 @@ memory_add(struct guest_memory *m, uint64_t gpa, uint64_t size, uint64_t uaddr, 
 		return rc;
 	start = offset & ~(page - 1);
 	r.map_len = (size_t)ROUND_UP(end - start, page);
-	r.map = mmap(NULL, r.map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)start);
+	r.map = mmap(
+	    NULL, r.map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)start);
 	if (r.map == MAP_FAILED)
 		return -errno;
 	r.host = (uint8_t *)r.map + (offset - start);

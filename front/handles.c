@@ -12,15 +12,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CHUNK		1024u
-#define CHUNKS_MAX	1024u			/* 1 Mi handles */
-#define LIVE		(UINT64_C(1) << 31)
-#define REFS		(LIVE - 1)
+#define CHUNK 1024u
+#define CHUNKS_MAX 1024u /* 1 Mi handles */
+#define LIVE (UINT64_C(1) << 31)
+#define REFS (LIVE - 1)
 
 static struct handle *_Atomic chunks[CHUNKS_MAX];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t nslots;				/* ever used */
-static uint32_t free_list = UINT32_MAX;		/* chained by .node */
+static uint32_t nslots; /* ever used */
+static uint32_t free_list = UINT32_MAX; /* chained by .node */
 
 static struct handle *
 at(uint32_t slot)
@@ -42,7 +42,8 @@ new_slot(void)
 	if (slot / CHUNK >= CHUNKS_MAX)
 		return NULL;
 	if (slot % CHUNK == 0) {
-		c = mmap(NULL, CHUNK * sizeof(*c), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		c = mmap(NULL, CHUNK * sizeof(*c), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (c == MAP_FAILED)
 			return NULL;
 		atomic_store_explicit(&chunks[slot / CHUNK], c, memory_order_release);

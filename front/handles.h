@@ -13,34 +13,34 @@
 #include "common/attr.h"
 
 struct handle {
-	_Atomic uint64_t state;		/* generation << 32 | live << 31 | references */
+	_Atomic uint64_t state; /* generation << 32 | live << 31 | references */
 	uint32_t slot;
-	int	fd;			/* donated; -1: the worker serves it */
+	int fd; /* donated; -1: the worker serves it */
 	uint64_t node;
-	uint32_t flags;			/* Linux O_* it was opened with, for the worker to open it again */
-	bool	dir;
-	_Atomic bool setid;		/* has set-id bits by now: changes go through the worker */
-	_Atomic bool no_nowait;		/* its file system has no RWF_NOWAIT */
+	uint32_t flags; /* Linux O_* it was opened with, for the worker to open it again */
+	bool dir;
+	_Atomic bool setid; /* has set-id bits by now: changes go through the worker */
+	_Atomic bool no_nowait; /* its file system has no RWF_NOWAIT */
 };
 
 /*
  * A new handle, not yet to be found by the guest, with one reference that is the caller's: handle_put() it. Returns 0, -ENFILE.
  */
-int	handle_new(struct handle **) ATTR_MUSTCHECK;
+int handle_new(struct handle **) ATTR_MUSTCHECK;
 uint64_t handle_fh(const struct handle *);
 /* From now on handle_get() finds it. The table takes a reference of its own. */
-void	handle_publish(struct handle *);
+void handle_publish(struct handle *);
 
 /* The handle fh of this node, with a reference to be put. NULL: no such handle, or another node's. */
 struct handle *handle_get(uint64_t fh, uint64_t node);
 /* Give a reference back. Returns the fd to close if it was the last one, or -1. */
-int	handle_put(struct handle *) ATTR_MUSTCHECK;
+int handle_put(struct handle *) ATTR_MUSTCHECK;
 /* Take it from the guest: handle_get() finds it no more. The caller holds a reference of its own. */
-void	handle_unpublish(struct handle *);
+void handle_unpublish(struct handle *);
 
 /* All handles of node that are open for writing: their changes go through the worker from now on. */
-void	handles_mark_setid(uint64_t node);
+void handles_mark_setid(uint64_t node);
 /* Release all. */
-void	handles_wipe(void);
+void handles_wipe(void);
 
 #endif

@@ -20,7 +20,7 @@
 #include "front/front.h"
 #include "front/pool.h"
 
-#define SLOW_NS		100000u		/* a service time above this spreads */
+#define SLOW_NS 100000u /* a service time above this spreads */
 
 static uint64_t
 tag_of(const struct request *r)
@@ -47,7 +47,8 @@ least_loaded(struct queue *q)
 	for (unsigned i = 0; i < q->nlanes; i++) {
 		struct lane *l = q->lane[i];
 
-		if (lane_has_room(l) && (best == NULL || l->inflight + l->b.count < best->inflight + best->b.count))
+		if (lane_has_room(l) &&
+		    (best == NULL || l->inflight + l->b.count < best->inflight + best->b.count))
 			best = l;
 	}
 	return best;
@@ -116,7 +117,8 @@ lanes_add(struct request *r, uint16_t op, lane_done done, uint32_t alen, const v
 	struct queue *q = r->q;
 	void *h = NULL;
 
-	if (alen > RPC_IO_MAX || l1 > RPC_TARGET_MAX || l2 > RPC_TARGET_MAX || nx > rpc_op(op)->xmax)
+	if (alen > RPC_IO_MAX || l1 > RPC_TARGET_MAX || l2 > RPC_TARGET_MAX ||
+	    nx > rpc_op(op)->xmax)
 		return -EINVAL;
 	while (h == NULL) {
 		struct lane *l = choose(q);
@@ -126,7 +128,8 @@ lanes_add(struct request *r, uint16_t op, lane_done done, uint32_t alen, const v
 			if (h != NULL)
 				break;
 			send_or_die(l);
-			if (lane_has_room(l) && (h = add_to(l, r, op, alen, x, nx, n1, l1, n2, l2)) != NULL)
+			if (lane_has_room(l) &&
+			    (h = add_to(l, r, op, alen, x, nx, n1, l1, n2, l2)) != NULL)
 				break;
 		}
 		lanes_wait(q);
@@ -208,6 +211,8 @@ take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, b
 		if (alen > 0)
 			lane_arena_put(l, aoff, alen);
 	}
+	if (next_fd < nfds)
+		fatalx("lane %u: the worker sent fds that belong to nothing", l->index);
 }
 
 /* Take one message from a lane if there is one. */

@@ -45,7 +45,8 @@ make_queues(const struct ctl_start_front *conf, struct lane **lanes)
 
 		if (own == NULL)
 			fatal("lanes");
-		for (unsigned k = i; k < spare && n < conf->lanes_per_queue; k += REQUEST_QUEUES_MAX)
+		for (unsigned k = i; k < spare && n < conf->lanes_per_queue;
+		     k += REQUEST_QUEUES_MAX)
 			own[n++] = lanes[1 + k];
 		queue_new(&device, &session, 1 + i, own, n);
 	}
@@ -69,7 +70,8 @@ report(void)
 {
 	for (unsigned i = 0; i < NQUEUES; i++)
 		if (device.queue[i]->served > 0)
-			log_debug("queue %u: %llu requests", i, (unsigned long long)device.queue[i]->served);
+			log_debug("queue %u: %llu requests", i,
+			    (unsigned long long)device.queue[i]->served);
 }
 
 int
@@ -85,8 +87,9 @@ main(void)
 	privs_begin_child(CONTROL_FD);
 	child_log_init(CONTROL_FD, LOG_INFO);
 	child_recv_start(CONTROL_FD, CTL_START_FRONT, &conf, sizeof(conf), fds, &nfds);
-	if (conf.nlanes < NQUEUES || conf.nlanes > RPC_LANES_MAX || nfds != 1 + 2 * (size_t)conf.nlanes ||
-	    conf.taglen > TAG_MAX || conf.lanes_per_queue == 0)
+	if (conf.nlanes < NQUEUES || conf.nlanes > RPC_LANES_MAX ||
+	    nfds != 1 + 2 * (size_t)conf.nlanes || conf.taglen > TAG_MAX ||
+	    conf.lanes_per_queue == 0)
 		fatalx("bad start message from the monitor");
 	child_log_init(CONTROL_FD, conf.log_level);
 	vmm = fds[0];
@@ -111,7 +114,8 @@ main(void)
 	child_ready(CONTROL_FD);
 
 	/* Serve: from here on the guest may speak. */
-	done.reason = vhost_user_serve(&device, vmm, CONTROL_FD) == VHOST_EOF ? DONE_EOF : DONE_BAD_MESSAGE;
+	done.reason = vhost_user_serve(&device, vmm, CONTROL_FD) == VHOST_EOF ? DONE_EOF
+									      : DONE_BAD_MESSAGE;
 	report();
 	if (msg_send(CONTROL_FD, &done, sizeof(done), NULL, 0, 0) != 0)
 		_exit(1);

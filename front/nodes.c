@@ -17,13 +17,13 @@
 
 #include "common/log.h"
 
-#define NSHARDS		64u
-#define FIRST_SIZE	128u		/* entries of a shard, a power of two */
+#define NSHARDS 64u
+#define FIRST_SIZE 128u /* entries of a shard, a power of two */
 
 struct node {
-	uint64_t id;			/* 0 = free */
-	uint64_t nlookup;		/* the guest's */
-	uint64_t named;			/* the worker's */
+	uint64_t id; /* 0 = free */
+	uint64_t nlookup; /* the guest's */
+	uint64_t named; /* the worker's */
 };
 
 struct shard {
@@ -69,7 +69,8 @@ find(struct shard *s, uint64_t id)
 static struct node *
 alloc_table(uint32_t size)
 {
-	void *p = mmap(NULL, size * sizeof(struct node), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, size * sizeof(struct node), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -139,7 +140,7 @@ nodes_known(uint64_t id)
 }
 
 int
-nodes_named(uint64_t id, bool delivered, uint64_t *nlookup)
+nodes_named(uint64_t id)
 {
 	struct shard *s = shard_of(id);
 	struct node *e;
@@ -153,18 +154,12 @@ nodes_named(uint64_t id, bool delivered, uint64_t *nlookup)
 		goto out;
 	}
 	e = find(s, id);
-	if (!delivered && e->id == 0) {
-		*nlookup = 1;
-		r = 1;
-		goto out;
-	}
 	if (e->id == 0) {
 		e->id = id;
 		s->used++;
 	}
 	e->named++;
-	if (delivered)
-		e->nlookup++;
+	e->nlookup++;
 out:
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -200,7 +195,9 @@ nodes_wipe(void)
 		struct shard *s = &shards[i];
 
 		pthread_mutex_lock(&s->lock);
-		memset(s->tab, 0, s->size * sizeof(*s->tab));
+		/* Zero pages again, and what was used goes back to the system. */
+		if (madvise(s->tab, s->size * sizeof(*s->tab), MADV_DONTNEED) == -1)
+			memset(s->tab, 0, s->size * sizeof(*s->tab));
 		s->used = 0;
 		pthread_mutex_unlock(&s->lock);
 	}

@@ -11,28 +11,24 @@
 
 #include "common/attr.h"
 
-#define NODE_ROOT	1u
+#define NODE_ROOT 1u
 
 /* Before anything else; ends the process on failure. */
-void	nodes_init(void);
+void nodes_init(void);
 
 /* May the guest use this number? */
-bool	nodes_known(uint64_t node);
+bool nodes_known(uint64_t node);
 
-/*
- * The worker named node in a reply; delivered: and the guest will see it. Returns 0; 1 if the guest does not know the
- * node (delivered was false), then *nlookup is what the worker must be told to forget; -ENOMEM (treated as not
- * delivered: the caller forgets 1 and answers the error).
- */
-int	nodes_named(uint64_t node, bool delivered, uint64_t *nlookup) ATTR_MUSTCHECK;
+/* The worker named node in a reply that the guest will see. Returns 0 or -ENOMEM (not counted). */
+int nodes_named(uint64_t node) ATTR_MUSTCHECK;
 
 /*
  * The guest forgets n look-ups. Returns true if it has none left: *nlookup is what the worker must be told. The root and
  * unknown nodes are never forgotten.
  */
-bool	nodes_forget(uint64_t node, uint64_t n, uint64_t *nlookup);
+bool nodes_forget(uint64_t node, uint64_t n, uint64_t *nlookup);
 
 /* Forget everything but the root, without telling the worker (which gets RESET). */
-void	nodes_wipe(void);
+void nodes_wipe(void);
 
 #endif

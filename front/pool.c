@@ -8,7 +8,7 @@
 #include "front/front.h"
 #include "front/threads.h"
 
-#define FAST_NS		200000u
+#define FAST_NS 200000u
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;

@@ -9,16 +9,16 @@ struct request;
 struct pace;
 
 /* Start n threads. Before the seal; ends the process on failure. */
-void	pool_start(unsigned n);
+void pool_start(unsigned n);
 /* Call run(r) in a pool thread. The request, and what it refers to, is run's from here. */
-void	pool_submit(struct request *r, void (*run)(struct request *));
+void pool_submit(struct request *r, void (*run)(struct request *));
 
 /*
  * Choose where to do something: pace_fast() says that it took little time lately, so doing it at once is cheaper than
  * handing it over. pace_learn() is told how long one took.
  */
-_Bool	pace_fast(const struct pace *);
-void	pace_learn(struct pace *, uint64_t ns);
+_Bool pace_fast(const struct pace *);
+void pace_learn(struct pace *, uint64_t ns);
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t pace_now(void);
 

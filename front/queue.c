@@ -18,7 +18,7 @@
 #include "front/front.h"
 #include "front/threads.h"
 
-#define DRAIN_MAX	64u		/* chains taken before the lanes are looked at again */
+#define DRAIN_MAX 64u /* chains taken before the lanes are looked at again */
 
 static void
 wake(struct queue *q)
@@ -91,7 +91,8 @@ request_finish(struct request *r, uint32_t len)
 	}
 	slot_put(q, r);
 	/* The queue thread may be waiting for the last one before it parks. */
-	if (!internal && atomic_fetch_sub(&q->inflight, 1) == 1 && !mine && atomic_load(&q->attention))
+	if (!internal && atomic_fetch_sub(&q->inflight, 1) == 1 && !mine &&
+	    atomic_load(&q->attention))
 		wake(q);
 }
 
@@ -186,7 +187,8 @@ sleep_until_work(struct queue *q, bool taking)
 	if (kicks && vring_enable_kick(&q->ring))
 		return;
 	p[n++] = (struct pollfd){ .fd = q->wake_fd, .events = POLLIN };
-	p[n++] = (struct pollfd){ .fd = kicks && !q->ring.broken ? q->kick_fd : -1, .events = POLLIN };
+	p[n++] = (struct pollfd){ .fd = kicks && !q->ring.broken ? q->kick_fd : -1,
+		.events = POLLIN };
 	for (unsigned i = 0; i < q->nlanes; i++)
 		if (q->lane[i]->inflight > 0)
 			p[n++] = (struct pollfd){ .fd = q->lane[i]->sock, .events = POLLIN };
@@ -376,7 +378,8 @@ device_reset(struct device *d)
 static void *
 pages(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(
+	    NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		fatal("mmap of %zu bytes", size);

@@ -12,7 +12,7 @@
 #include "front/handles.h"
 #include "front/nodes.h"
 
-#define OUT_HEADER	sizeof(struct fuse_out_header)
+#define OUT_HEADER sizeof(struct fuse_out_header)
 
 static size_t
 copy_out(const struct request *r, size_t off, const void *src, size_t len)
@@ -61,7 +61,9 @@ finish(struct request *r, uint32_t len)
 static void
 send_header(struct request *r, int error, size_t body)
 {
-	struct fuse_out_header out = { .len = (uint32_t)(OUT_HEADER + body), .error = error, .unique = r->in.unique };
+	struct fuse_out_header out = {
+		.len = (uint32_t)(OUT_HEADER + body), .error = error, .unique = r->in.unique
+	};
 
 	if (log_enabled(LOG_DEBUG))
 		log_debug("reply: unique %llu: %s%zu", (unsigned long long)r->in.unique,
@@ -77,6 +79,9 @@ send_header(struct request *r, int error, size_t body)
 void
 reply_error(struct request *r, int error)
 {
+	/* The worker may say any number; the guest's kernel knows only real ones. */
+	if (error != 0 && strerrorname_np(-error) == NULL)
+		error = -EIO;
 	send_header(r, error, 0);
 }
 
@@ -132,17 +137,16 @@ attr_to_fuse(struct fuse_attr *a, const struct rpc_attr *w)
 }
 
 int
-entry_to_fuse(struct request *r, struct fuse_entry_out *out, const struct rpc_entry_body *e, bool delivered)
+entry_to_fuse(struct request *r, struct fuse_entry_out *out, const struct rpc_entry_body *e)
 {
-	uint64_t n = 1;
 	int ret;
 
 	if (e->node == 0)
 		fatalx("the worker named no inode");
-	ret = nodes_named(e->node, delivered, &n);
+	ret = nodes_named(e->node);
 	if (ret != 0) {
-		forgets_add(r->q, e->node, n);
-		return ret < 0 ? ret : 0;
+		forgets_add(r->q, e->node, 1);
+		return ret;
 	}
 	memset(out, 0, sizeof(*out));
 	out->nodeid = e->node;

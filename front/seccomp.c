@@ -12,6 +12,7 @@
 #include "common/seccomp.h"
 #include "proto/control.h"
 
+/* clang-format off */
 static const struct sc_rule rules[] = {
 	/* Waiting and talking */
 	SC(ppoll, "every wait: connection, kicks, lanes"),
@@ -58,6 +59,7 @@ static const struct sc_rule rules[] = {
 	SC(exit_group, "the end"),
 	SC(restart_syscall, "a wait that was stopped and continued"),
 };
+/* clang-format on */
 
 void
 front_seccomp(unsigned action)

@@ -3,6 +3,6 @@
 #define FRONT_SECCOMP_H
 
 /* Load the front's profile into all threads; action: enum seccomp_action. Ends the process on failure. */
-void	front_seccomp(unsigned action);
+void front_seccomp(unsigned action);
 
 #endif

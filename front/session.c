@@ -13,14 +13,15 @@
 #include "front/handles.h"
 #include "front/nodes.h"
 
-#define MINOR		38u
-#define MINOR_MIN	27u
-#define MAX_BACKGROUND	65535u
+#define MINOR 38u
+#define MINOR_MIN 27u
+#define MAX_BACKGROUND 65535u
 
 /* Always granted if offered (spec/fuse.md section 2). */
-#define FLAGS_ALWAYS (FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR |	\
-	FUSE_AUTO_INVAL_DATA | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SUBMOUNTS |	\
-	FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP | FUSE_ALLOW_IDMAP)
+#define FLAGS_ALWAYS \
+	(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR | \
+	    FUSE_AUTO_INVAL_DATA | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | \
+	    FUSE_SUBMOUNTS | FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP | FUSE_ALLOW_IDMAP)
 #define FLAGS_READDIRPLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
 
 void
@@ -53,12 +54,14 @@ fuse_destroy(struct request *r, const void *arg, const char *var, size_t varlen)
 }
 
 static void
-negotiate(struct session *s, struct fuse_init_out *out, const struct fuse_init_in *in, uint64_t offered)
+negotiate(
+    struct session *s, struct fuse_init_out *out, const struct fuse_init_in *in, uint64_t offered)
 {
 	uint64_t enabled = offered & (FLAGS_ALWAYS | FLAGS_READDIRPLUS);
 
 	atomic_store(&s->supp_groups, (enabled & FUSE_CREATE_SUPP_GROUP) != 0);
-	atomic_store(&s->submounts, (enabled & FUSE_SUBMOUNTS) != 0 && (s->dev & DEV_ANNOUNCE_SUBMOUNTS) != 0);
+	atomic_store(&s->submounts,
+	    (enabled & FUSE_SUBMOUNTS) != 0 && (s->dev & DEV_ANNOUNCE_SUBMOUNTS) != 0);
 	memset(out, 0, sizeof(*out));
 	out->major = FUSE_KERNEL_VERSION;
 	out->minor = MINOR;

@@ -8,12 +8,12 @@
 
 #include "common/log.h"
 
-#define STACK_SIZE	(128u << 10)
+#define STACK_SIZE (128u << 10)
 
 struct start {
-	void	*(*fn)(void *);
-	void	*arg;
-	sem_t	up;
+	void *(*fn)(void *);
+	void *arg;
+	sem_t up;
 };
 
 static void *

@@ -17,8 +17,8 @@
 #include "front/vhost_user_session.h"
 
 struct row {
-	const char *name;		/* NULL: not served */
-	int	(*handler)(struct vu_session *, struct vu_msg *);
+	const char *name; /* NULL: not served */
+	int (*handler)(struct vu_session *, struct vu_msg *);
 	uint32_t size_min, size_max;
 	unsigned fds_min, fds_max;
 	uint64_t needs;
@@ -38,10 +38,8 @@ enum { IO_EOF = 1, IO_LEAVE, IO_BAD };
 static int
 wait_for(const struct vu_session *s, short events)
 {
-	struct pollfd p[2] = {
-		{ .fd = s->control, .events = POLLIN },
-		{ .fd = s->sock, .events = events }
-	};
+	struct pollfd p[2] = { { .fd = s->control, .events = POLLIN },
+		{ .fd = s->sock, .events = events } };
 
 	for (;;) {
 		if (ppoll(p, 2, NULL, NULL) == -1) {
@@ -89,7 +87,7 @@ receive(const struct vu_session *s, struct vu_msg *m, void *buf, size_t len, boo
 	/* Room for more than is allowed: an overlong set is seen whole and closed. */
 	union {
 		struct cmsghdr align;
-		char	buf[CMSG_SPACE((VU_FDS_MAX + 1) * sizeof(int))];
+		char buf[CMSG_SPACE((VU_FDS_MAX + 1) * sizeof(int))];
 	} control;
 	size_t done = 0;
 	ssize_t n;
@@ -136,10 +134,8 @@ send_reply(const struct vu_session *s, const struct vu_msg *m)
 
 	while (done < len) {
 		const size_t h = MIN(done, sizeof(m->h));
-		struct iovec iov[2] = {
-			{ (char *)(uintptr_t)&m->h + h, sizeof(m->h) - h },
-			{ (char *)(uintptr_t)&m->p + (done - h), m->h.size - (done - h) }
-		};
+		struct iovec iov[2] = { { (char *)(uintptr_t)&m->h + h, sizeof(m->h) - h },
+			{ (char *)(uintptr_t)&m->p + (done - h), m->h.size - (done - h) } };
 		struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
 
 		n = sendmsg(s->sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);

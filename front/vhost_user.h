@@ -8,8 +8,8 @@
 struct device;
 
 enum vhost_end {
-	VHOST_EOF,			/* the VMM closed the connection between two messages */
-	VHOST_BAD			/* it broke the protocol, a request failed, or it vanished inside a message */
+	VHOST_EOF, /* the VMM closed the connection between two messages */
+	VHOST_BAD /* it broke the protocol, a request failed, or it vanished inside a message */
 };
 
 /*

@@ -58,7 +58,8 @@ uint64_t
 vu_protocol_features(const struct vu_session *s)
 {
 	return VU_PROTO_MQ | VU_PROTO_REPLY_ACK | VU_PROTO_BACKEND_REQ | VU_PROTO_BACKEND_SEND_FD |
-	    VU_PROTO_RESET_DEVICE | VU_PROTO_CONFIGURE_MEM_SLOTS | (s->dev->has_tag ? VU_PROTO_CONFIG : 0);
+	    VU_PROTO_RESET_DEVICE | VU_PROTO_CONFIGURE_MEM_SLOTS |
+	    (s->dev->has_tag ? VU_PROTO_CONFIG : 0);
 }
 
 int
@@ -115,8 +116,8 @@ check_config(const struct vu_msg *m)
 {
 	const struct vu_config *c = &m->p.config;
 
-	if (c->size == 0 || c->size != m->h.size - VU_CONFIG_HDR || c->offset > VU_CONFIG_SPACE_MAX - c->size ||
-	    (c->flags & ~VU_CONFIG_FLAGS) != 0)
+	if (c->size == 0 || c->size != m->h.size - VU_CONFIG_HDR ||
+	    c->offset > VU_CONFIG_SPACE_MAX - c->size || (c->flags & ~VU_CONFIG_FLAGS) != 0)
 		return -EPROTO;
 	return 0;
 }

@@ -22,7 +22,8 @@ vu_ring_try_start(struct vu_session *s, unsigned q)
 	const struct vu_ring *r = &s->ring[q];
 	int rc;
 
-	if (device_running(s->dev, q) || !r->enabled || !r->has_addr || r->kick_fd == -1 || s->dev->ring[q]->num == 0)
+	if (device_running(s->dev, q) || !r->enabled || !r->has_addr || r->kick_fd == -1 ||
+	    s->dev->ring[q]->num == 0)
 		return;
 	rc = device_start(s->dev, q, r->kick_fd);
 	if (rc != 0 && log_limit(&limit))
@@ -56,7 +57,8 @@ vu_set_vring_num(struct vu_session *s, struct vu_msg *m)
 		return -EINVAL;
 	if ((num & (num - 1)) != 0) {
 		if (log_limit(&limit))
-			log_error("virtqueue %u: %u entries are not a power of two, ignored", q, num);
+			log_error(
+			    "virtqueue %u: %u entries are not a power of two, ignored", q, num);
 		return 0;
 	}
 	device_stop(s->dev, q);
@@ -73,12 +75,13 @@ vu_set_vring_addr(struct vu_session *s, struct vu_msg *m)
 	const struct guest_memory *mem = &s->dev->memory;
 	struct vring *v;
 
-	if ((a->flags & ~VU_VRING_ADDR_LOG) != 0 || a->desc % 16 != 0 || a->avail % 2 != 0 || a->used % 4 != 0)
+	if ((a->flags & ~VU_VRING_ADDR_LOG) != 0 || a->desc % 16 != 0 || a->avail % 2 != 0 ||
+	    a->used % 4 != 0)
 		return -EPROTO;
 	if (a->index >= NQUEUES)
 		return -EINVAL;
-	if (memory_at_uaddr(mem, a->desc, 16) == NULL || memory_at_uaddr(mem, a->avail, 4) == NULL ||
-	    memory_at_uaddr(mem, a->used, 4) == NULL)
+	if (memory_at_uaddr(mem, a->desc, 16) == NULL ||
+	    memory_at_uaddr(mem, a->avail, 4) == NULL || memory_at_uaddr(mem, a->used, 4) == NULL)
 		return -EFAULT;
 	device_stop(s->dev, a->index);
 	v = s->dev->ring[a->index];

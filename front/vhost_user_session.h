@@ -12,31 +12,32 @@
 #include "front/device.h"
 #include "proto/vhost_user.h"
 
-#define VU_FEATURES	(VU_FEAT_VERSION_1 | VU_FEAT_PROTOCOL_FEATURES | VU_FEAT_EVENT_IDX | VU_FEAT_INDIRECT_DESC)
+#define VU_FEATURES \
+	(VU_FEAT_VERSION_1 | VU_FEAT_PROTOCOL_FEATURES | VU_FEAT_EVENT_IDX | VU_FEAT_INDIRECT_DESC)
 
 /* The protocol's half of a ring; the rest is in struct vring. */
 struct vu_ring {
-	bool	enabled;
-	bool	has_addr;
-	int	kick_fd;		/* -1 = none */
+	bool enabled;
+	bool has_addr;
+	int kick_fd; /* -1 = none */
 };
 
 struct vu_session {
-	struct device	*dev;
-	int	sock, control;
-	int	backend_fd;		/* SET_BACKEND_REQ_FD; -1 = none */
-	bool	owned;
-	bool	features_asked;		/* GET_FEATURES was seen: REPLY_ACK may work */
-	uint64_t features;		/* acknowledged */
-	uint64_t protocol;		/* acknowledged, of what we offer */
+	struct device *dev;
+	int sock, control;
+	int backend_fd; /* SET_BACKEND_REQ_FD; -1 = none */
+	bool owned;
+	bool features_asked; /* GET_FEATURES was seen: REPLY_ACK may work */
+	uint64_t features; /* acknowledged */
+	uint64_t protocol; /* acknowledged, of what we offer */
 	struct vu_ring ring[NQUEUES];
 };
 
 /* A message in private memory, checked against its row of VU_MESSAGES. */
 struct vu_msg {
 	struct vu_hdr h;
-	union vu_payload p;		/* of h.size bytes; the reply's when h.size was set anew */
-	int	fds[VU_FDS_MAX];	/* closed after the handler, but those it took (fd_take) */
+	union vu_payload p; /* of h.size bytes; the reply's when h.size was set anew */
+	int fds[VU_FDS_MAX]; /* closed after the handler, but those it took (fd_take) */
 	unsigned nfds;
 };
 
@@ -53,13 +54,13 @@ VU_MESSAGES(X)
 uint64_t vu_protocol_features(const struct vu_session *);
 
 /* Start ring q if everything it needs is there and it does not run. A ring that cannot be started is logged. */
-void	vu_ring_try_start(struct vu_session *, unsigned q);
+void vu_ring_try_start(struct vu_session *, unsigned q);
 
 /* Stop all running rings, and start again those of them that still can be. */
 struct vu_stopped {
-	bool	ring[NQUEUES];
+	bool ring[NQUEUES];
 };
-void	vu_rings_stop(struct vu_session *, struct vu_stopped *);
-void	vu_rings_restart(struct vu_session *, const struct vu_stopped *);
+void vu_rings_stop(struct vu_session *, struct vu_stopped *);
+void vu_rings_restart(struct vu_session *, const struct vu_stopped *);
 
 #endif

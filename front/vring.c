@@ -19,8 +19,8 @@
 #include "common/log.h"
 #include "front/vring_layout.h"
 
-#define DESC_SIZE	16u
-#define INDIRECT_MAX	65535u		/* entries of an indirect table */
+#define DESC_SIZE 16u
+#define INDIRECT_MAX 65535u /* entries of an indirect table */
 
 static_assert(sizeof(struct vring_desc) == DESC_SIZE, "vring_desc layout");
 
@@ -38,8 +38,9 @@ struct desc {
 struct walk {
 	const struct guest_memory *memory;
 	struct vring_chain *chain;
-	uint32_t total;			/* bytes so far, both directions */
-	bool	noread, nowrite;	/* a gap: what follows in this direction would land in the wrong place */
+	uint32_t total; /* bytes so far, both directions */
+	bool noread,
+	    nowrite; /* a gap: what follows in this direction would land in the wrong place */
 };
 
 static uint16_t
@@ -101,7 +102,8 @@ vring_start(struct vring *v, const struct guest_memory *memory)
 	used = memory_at_uaddr(memory, v->used_uaddr, 8 * num + 6);
 	if (desc == NULL || avail == NULL || used == NULL)
 		return -EFAULT;
-	if ((uintptr_t)desc % VRING_DESC_ALIGN_SIZE != 0 || (uintptr_t)avail % VRING_AVAIL_ALIGN_SIZE != 0 ||
+	if ((uintptr_t)desc % VRING_DESC_ALIGN_SIZE != 0 ||
+	    (uintptr_t)avail % VRING_AVAIL_ALIGN_SIZE != 0 ||
 	    (uintptr_t)used % VRING_USED_ALIGN_SIZE != 0)
 		return -EINVAL;
 	pthread_mutex_lock(&v->used_lock);
@@ -123,9 +125,10 @@ load_desc(const void *table, uint32_t i)
 	const volatile struct unaligned64 *p = table;
 	const uint64_t addr = le64toh(p[2 * (size_t)i].v), rest = le64toh(p[2 * (size_t)i + 1].v);
 
-	return (struct desc){
-		.addr = addr, .len = (uint32_t)rest, .flags = (uint16_t)(rest >> 32), .next = (uint16_t)(rest >> 48)
-	};
+	return (struct desc){ .addr = addr,
+		.len = (uint32_t)rest,
+		.flags = (uint16_t)(rest >> 32),
+		.next = (uint16_t)(rest >> 48) };
 }
 
 /* Returns false when the chain ends here for us. */
@@ -175,7 +178,8 @@ walk_chain(struct walk *w, const void *table, uint32_t n, uint32_t i)
 			break;
 		d = load_desc(table, i);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
-			if (indirect || d.len == 0 || d.len % DESC_SIZE != 0 || d.len / DESC_SIZE > INDIRECT_MAX)
+			if (indirect || d.len == 0 || d.len % DESC_SIZE != 0 ||
+			    d.len / DESC_SIZE > INDIRECT_MAX)
 				break;
 			table = memory_at(w->memory, d.addr, d.len);
 			if (table == NULL)
@@ -217,7 +221,8 @@ break_ring(struct vring *v, const char *what, unsigned value)
 
 	v->broken = true;
 	if (log_limit(&limit))
-		log_error("virtqueue of %u entries stopped: %s %u while at %u", v->num, what, value, v->next_avail);
+		log_error("virtqueue of %u entries stopped: %s %u while at %u", v->num, what, value,
+		    v->next_avail);
 	return -EPROTO;
 }
 

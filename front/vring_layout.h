@@ -7,7 +7,7 @@
 #define FRONT_VRING_LAYOUT_H
 
 #define VIRTIO_RING_NO_LEGACY
-#define vring	linux_vring
+#define vring linux_vring
 #include <linux/virtio_ring.h>
 #undef vring
 

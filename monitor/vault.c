@@ -125,7 +125,7 @@ keep_fd(struct vault *v, struct vault_entry *e, int *fd)
 	if (v->fds >= v->max_fds) {
 		if (log_limit(&fds_limit))
 			log_warn("too many files on file systems without file handles: raise the "
-			         "limit of open files");
+				 "limit of open files");
 		lose(e, -ENFILE);
 		return;
 	}

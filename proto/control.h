@@ -19,42 +19,41 @@
 #include "proto/rpc.h"
 
 /* The only fd beside 0, 1 and 2 (all /dev/null) that a child finds open when its main() begins. */
-#define CONTROL_FD	3
+#define CONTROL_FD 3
 
-#define TAG_MAX		36		/* virtio-fs, struct virtio_fs_config */
+#define TAG_MAX 36 /* virtio-fs, struct virtio_fs_config */
 #define REQUEST_QUEUES_MAX 16
 
-enum ctl_op {
-	CTL_START_FRONT = 1, CTL_START_WORKER, CTL_READY, CTL_LOG, CTL_DONE
-};
+enum ctl_op { CTL_START_FRONT = 1, CTL_START_WORKER, CTL_READY, CTL_LOG, CTL_DONE };
 
 struct ctl_hdr {
 	uint32_t op;
-	uint32_t len;			/* of the whole message: exactly the size of its struct (CTL_LOG: shorter allowed) */
+	uint32_t
+	    len; /* of the whole message: exactly the size of its struct (CTL_LOG: shorter allowed) */
 };
 
 enum seccomp_action { SECCOMP_NONE, SECCOMP_KILL, SECCOMP_LOG, SECCOMP_TRAP };
 enum sandbox_mode { SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
 
 /* Options of the device that more than one process needs. */
-#define DEV_XATTR		0x1	/* xattr operations are served */
-#define DEV_NO_DONATION		0x2	/* every file is served by the worker */
-#define DEV_ANNOUNCE_SUBMOUNTS	0x4
+#define DEV_XATTR 0x1 /* xattr operations are served */
+#define DEV_NO_DONATION 0x2 /* every file is served by the worker */
+#define DEV_ANNOUNCE_SUBMOUNTS 0x4
 
 /*
  * fds: [0] the vhost-user connection, then nlanes lane sockets, then nlanes arenas (memfd, RPC_ARENA_SIZE, sealed).
  */
 struct ctl_start_front {
 	struct ctl_hdr h;
-	uint32_t seccomp;		/* enum seccomp_action */
-	uint32_t log_level;		/* enum log_level */
-	uint32_t dev;			/* DEV_* */
-	uint32_t nlanes;		/* 1 (for the high-priority queue) + at least REQUEST_QUEUES_MAX */
-	uint32_t lanes_per_queue;	/* most lanes one request queue may use, >= 1 */
-	uint32_t uid, gid;		/* to become; 0 = stay (rootless start) */
+	uint32_t seccomp; /* enum seccomp_action */
+	uint32_t log_level; /* enum log_level */
+	uint32_t dev; /* DEV_* */
+	uint32_t nlanes; /* 1 (for the high-priority queue) + at least REQUEST_QUEUES_MAX */
+	uint32_t lanes_per_queue; /* most lanes one request queue may use, >= 1 */
+	uint32_t uid, gid; /* to become; 0 = stay (rootless start) */
 	uint32_t pad;
-	uint32_t taglen;		/* 0 = no --tag: no config space */
-	char	tag[TAG_MAX];
+	uint32_t taglen; /* 0 = no --tag: no config space */
+	char tag[TAG_MAX];
 };
 
 /*
@@ -67,64 +66,65 @@ struct ctl_start_worker {
 	uint32_t log_level;
 	uint32_t dev;
 	uint32_t nlanes;
-	uint32_t sandbox;		/* enum sandbox_mode */
-	uint32_t fd_budget;		/* inode fds the worker may keep open */
-	uint64_t first_node;		/* the first node id to give out (2 at the first start) */
+	uint32_t sandbox; /* enum sandbox_mode */
+	uint32_t fd_budget; /* inode fds the worker may keep open */
+	uint64_t first_node; /* the first node id to give out (2 at the first start) */
 };
 
-struct ctl_ready { struct ctl_hdr h; };
+struct ctl_ready {
+	struct ctl_hdr h;
+};
 
-#define CTL_LOG_TEXT	512
+#define CTL_LOG_TEXT 512
 struct ctl_log {
-	struct ctl_hdr h;		/* h.len = offsetof(text) + length of the line */
+	struct ctl_hdr h; /* h.len = offsetof(text) + length of the line */
 	uint32_t level;
 	uint32_t pad;
-	char	text[CTL_LOG_TEXT];	/* not terminated; may hold any bytes */
+	char text[CTL_LOG_TEXT]; /* not terminated; may hold any bytes */
 };
 
 struct ctl_done {
 	struct ctl_hdr h;
-	uint32_t reason;		/* enum ctl_done_reason */
+	uint32_t reason; /* enum ctl_done_reason */
 	uint32_t pad;
 };
 enum ctl_done_reason { DONE_EOF, DONE_BAD_MESSAGE };
 
-enum vault_op {
-	VAULT_MOUNT = 1, VAULT_PUT, VAULT_FORGET, VAULT_RESET, VAULT_GET, VAULT_GOT
-};
+enum vault_op { VAULT_MOUNT = 1, VAULT_PUT, VAULT_FORGET, VAULT_RESET, VAULT_GET, VAULT_GOT };
 
-#define VAULT_BATCH	64u
+#define VAULT_BATCH 64u
 
 struct vault_hdr {
 	uint32_t op;
-	uint32_t count;			/* elements that follow, 1..VAULT_BATCH; RESET: 0; MOUNT: 1 */
+	uint32_t count; /* elements that follow, 1..VAULT_BATCH; RESET: 0; MOUNT: 1 */
 };
 
-struct vault_mount {			/* 1 fd: real (not O_PATH) fd of a directory or file on this mount */
+struct vault_mount { /* 1 fd: real (not O_PATH) fd of a directory or file on this mount */
 	struct vault_hdr h;
-	uint64_t mnt_id;		/* STATX_MNT_ID as the worker sees it */
+	uint64_t mnt_id; /* STATX_MNT_ID as the worker sees it */
 };
 
 struct vault_put1 {
 	uint64_t node;
 	uint64_t mnt_id;
 };
-struct vault_put {			/* h.count fds, each O_PATH, in order; message ends behind element count-1 */
+struct vault_put { /* h.count fds, each O_PATH, in order; message ends behind element count-1 */
 	struct vault_hdr h;
 	struct vault_put1 e[VAULT_BATCH];
 };
 
-struct vault_nodes {			/* FORGET and GET; message ends behind element count-1 */
+struct vault_nodes { /* FORGET and GET; message ends behind element count-1 */
 	struct vault_hdr h;
 	uint64_t node[VAULT_BATCH];
 };
 
-struct vault_got {			/* as many fds as there are zeros in error[], in order */
+struct vault_got { /* as many fds as there are zeros in error[], in order */
 	struct vault_hdr h;
-	int32_t	error[VAULT_BATCH];	/* 0 or a negative errno: -EBADF unknown node, -ESTALE gone, ... */
+	int32_t
+	    error[VAULT_BATCH]; /* 0 or a negative errno: -EBADF unknown node, -ESTALE gone, ... */
 };
 
-#define VAULT_MSG_MAX	sizeof(struct vault_put)
+#define VAULT_MSG_MAX sizeof(struct vault_put)
 
 static_assert(sizeof(struct vault_put1) == 16 && sizeof(struct vault_hdr) == 8, "vault layout");
 

@@ -13,7 +13,8 @@
 
 static const struct rpc_op ops[RPC_OP_END] = {
 #define X(NAME, nr, req, rep, k1, k2, xs, xm, rk, ar, fl) \
-	[nr] = { #NAME, sizeof(struct rpc_##req), sizeof(struct rpc_##rep), k1, k2, xs, xm, rk, ar, fl },
+	[nr] = { #NAME, sizeof(struct rpc_##req), sizeof(struct rpc_##rep), k1, k2, xs, xm, rk, \
+		ar, fl },
 	RPC_OPS(X)
 #undef X
 };
@@ -35,7 +36,9 @@ rpc_op_name(uint16_t nr)
 int
 rpc_check_name(enum rpc_kind kind, const char *name, size_t n)
 {
-	size_t max = kind == RPC_K_TARGET ? RPC_TARGET_MAX : kind == RPC_K_XATTR ? RPC_XATTR_MAX : RPC_NAME_MAX;
+	size_t max = kind == RPC_K_TARGET ? RPC_TARGET_MAX
+	    : kind == RPC_K_XATTR         ? RPC_XATTR_MAX
+					  : RPC_NAME_MAX;
 
 	if (kind == RPC_K_NONE)
 		return n == 0 ? 0 : -EINVAL;
@@ -88,10 +91,11 @@ variable_ok(enum rpc_dir dir, const struct rpc_op *op, const struct rpc_hdr *h, 
 			return false;
 		xlen = ROUND8((size_t)h->nx * op->xsize);
 	}
-	used += xlen;
-	if (ROUND8(used + h->n1 + h->n2) != h->len)
+	if (ROUND8(used + xlen + h->n1 + h->n2) != h->len)
 		return false;
-	p = base + used;
+	for (p = base + used + (size_t)h->nx * op->xsize; p < base + used + xlen; p++)
+		if (*p != '\0')
+			return false;
 	if (!name_ok(k1, p, h->n1) || !name_ok(k2, p + h->n1, h->n2))
 		return false;
 	for (p += h->n1 + h->n2; p < base + h->len; p++)
@@ -143,7 +147,8 @@ rpc_check(enum rpc_dir dir, const void *msg, size_t n, size_t nfds)
 	const char *p = msg;
 	size_t at = sizeof(*b), fds = 0;
 
-	if (n < sizeof(*b) || n > RPC_MSG_MAX || b->len != n || b->count == 0 || b->count > RPC_BATCH_MAX)
+	if (n < sizeof(*b) || n > RPC_MSG_MAX || b->len != n || b->count == 0 ||
+	    b->count > RPC_BATCH_MAX)
 		return -EPROTO;
 	for (unsigned i = 0; i < b->count; i++) {
 		const struct rpc_hdr *h = (const void *)(p + at);
@@ -208,8 +213,8 @@ put(char *p, const void *src, size_t n)
 }
 
 void *
-rpc_add(struct rpc_builder *b, enum rpc_dir dir, uint16_t nr, uint64_t tag, const void *x, size_t nx,
-    const char *name1, size_t len1, const char *name2, size_t len2)
+rpc_add(struct rpc_builder *b, enum rpc_dir dir, uint16_t nr, uint64_t tag, const void *x,
+    size_t nx, const char *name1, size_t len1, const char *name2, size_t len2)
 {
 	const struct rpc_op *op = rpc_op(nr);
 	size_t fixed, xlen, n1, n2, total;

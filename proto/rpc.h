@@ -28,19 +28,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RPC_ALIGN	8u
-#define RPC_MSG_MAX	16384u		/* a whole message, struct rpc_batch included */
-#define RPC_BATCH_MAX	64u
-#define RPC_NAME_MAX	255u		/* one path component, without NUL */
-#define RPC_TARGET_MAX	4095u		/* symlink target, without NUL */
-#define RPC_XATTR_MAX	255u		/* xattr name, without NUL */
-#define RPC_GROUPS_MAX	64u
-#define RPC_FORGETS_MAX	64u
-#define RPC_ARENA_SIZE	(4u << 20)	/* of one lane */
-#define RPC_IO_MAX	(1u << 20)	/* largest READ, WRITE, READDIR, xattr value */
-#define RPC_UNANSWERED_MAX 4u		/* messages the front may have out on a lane: nobody ever blocks in send */
-#define RPC_LANES_MAX	65u		/* lane 0 serves the high-priority queue */
+#define RPC_ALIGN 8u
+#define RPC_MSG_MAX 16384u /* a whole message, struct rpc_batch included */
+#define RPC_BATCH_MAX 64u
+#define RPC_NAME_MAX 255u /* one path component, without NUL */
+#define RPC_TARGET_MAX 4095u /* symlink target, without NUL */
+#define RPC_XATTR_MAX 255u /* xattr name, without NUL */
+#define RPC_GROUPS_MAX 64u
+#define RPC_FORGETS_MAX 64u
+#define RPC_ARENA_SIZE (4u << 20) /* of one lane */
+#define RPC_IO_MAX (1u << 20) /* largest READ, WRITE, READDIR, xattr value */
+#define RPC_UNANSWERED_MAX \
+	4u /* messages the front may have out on a lane: nobody ever blocks in send */
+#define RPC_LANES_MAX 65u /* lane 0 serves the high-priority queue */
 
+/* clang-format off */
 struct rpc_batch {
 	uint32_t len;			/* of the whole message */
 	uint16_t count;
@@ -170,6 +172,7 @@ struct rpc_opened { struct rpc_hdr h; uint32_t mode, pad; };
 struct rpc_created { struct rpc_hdr h; struct rpc_entry_body e; };
 struct rpc_count { struct rpc_hdr h; uint64_t count; };	/* bytes moved, size of a value, offset of LSEEK */
 struct rpc_statfs { struct rpc_hdr h; uint64_t blocks, bfree, bavail, files, ffree; uint32_t bsize, namelen, frsize, pad; };
+/* clang-format on */
 
 /*
  * What READDIR and READDIRPLUS put into the arena: records of the sizes that FUSE's own will have, so that what fits
@@ -183,26 +186,27 @@ struct rpc_dirent {
 };
 struct rpc_direntplus {
 	struct rpc_entry_body e;
-	uint8_t	pad[24];
+	uint8_t pad[24];
 };
 
 /* kind of a name */
 enum rpc_kind {
 	RPC_K_NONE,
-	RPC_K_LOOKUP,			/* a component, or "." or ".." */
-	RPC_K_COMP,			/* a component */
-	RPC_K_TARGET,			/* a symlink's content: 1..4095 bytes, no NUL */
-	RPC_K_XATTR			/* 1..255 bytes, no NUL */
+	RPC_K_LOOKUP, /* a component, or "." or ".." */
+	RPC_K_COMP, /* a component */
+	RPC_K_TARGET, /* a symlink's content: 1..4095 bytes, no NUL */
+	RPC_K_XATTR /* 1..255 bytes, no NUL */
 };
 
 /* what an op does with its arena extent */
 enum rpc_arena { RPC_A_NONE, RPC_A_IN /* front wrote it */, RPC_A_OUT /* worker writes it */ };
 
 /* flags of an op */
-#define RPC_OP_MUTATES	0x1		/* changes the share: refused when read-only */
-#define RPC_OP_FD	0x2		/* its reply may carry an fd */
-#define RPC_OP_ONCE	0x4		/* not idempotent: a replay must not do it again */
+#define RPC_OP_MUTATES 0x1 /* changes the share: refused when read-only */
+#define RPC_OP_FD 0x2 /* its reply may carry an fd */
+#define RPC_OP_ONCE 0x4 /* not idempotent: a replay must not do it again */
 
+/* clang-format off */
 /*  NAME       nr request   reply       name1          name2          x size         nx max     reply name  arena      flags */
 #define RPC_OPS(X) \
 X(LOOKUP,      1, node,     entry,      RPC_K_LOOKUP,  RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
@@ -238,7 +242,9 @@ X(LSEEK,      30, lseek,    count,      RPC_K_NONE,    RPC_K_NONE,    0,        
 X(COPY,       31, copy,     count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
 X(SYNCFS,     32, node,     none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(RESET,      33, none,     none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0)
+/* clang-format on */
 
+/* clang-format off */
 enum rpc_op_nr {
 	RPC_NO_OP,
 #define X(NAME, nr, ...) RPC_##NAME = (nr),
@@ -246,11 +252,12 @@ enum rpc_op_nr {
 #undef X
 	RPC_OP_END
 };
+/* clang-format on */
 
 /* One row of the table that the checker, the logs and the dispatchers use. */
 struct rpc_op {
 	const char *name;
-	uint16_t request, reply;	/* sizes of the fixed parts */
+	uint16_t request, reply; /* sizes of the fixed parts */
 	enum rpc_kind n1, n2;
 	uint16_t xsize, xmax;
 	enum rpc_kind reply_name;
@@ -273,8 +280,10 @@ enum rpc_dir { RPC_REQUEST, RPC_REPLY };
  * whether tag and node are known, whether flag words have only known bits.
  * Returns 0 or -EPROTO.
  */
-#define RPC_FDS_LOST	SIZE_MAX	/* nfds: the kernel could not deliver all of them; the number is not judged */
-int	rpc_check(enum rpc_dir dir, const void *msg, size_t n, size_t nfds) __attribute__((warn_unused_result));
+#define RPC_FDS_LOST \
+	SIZE_MAX /* nfds: the kernel could not deliver all of them; the number is not judged */
+int rpc_check(enum rpc_dir dir, const void *msg, size_t n, size_t nfds)
+    __attribute__((warn_unused_result));
 
 /* Walk a checked message. rpc_next() returns NULL behind the last element. */
 struct rpc_hdr *rpc_first(void *msg);
@@ -286,7 +295,7 @@ const char *rpc_name1(enum rpc_dir dir, const struct rpc_hdr *);
 const char *rpc_name2(enum rpc_dir dir, const struct rpc_hdr *);
 
 /* Is this name (n bytes, NUL not counted, none inside) good for its kind? 0, -EINVAL, -ENOENT (empty), -ENAMETOOLONG. */
-int	rpc_check_name(enum rpc_kind kind, const char *name, size_t n);
+int rpc_check_name(enum rpc_kind kind, const char *name, size_t n);
 
 /*
  * A message under construction. The buffer is 8-aligned and RPC_MSG_MAX long. rpc_begin() empties it. rpc_add()
@@ -294,28 +303,31 @@ int	rpc_check_name(enum rpc_kind kind, const char *name, size_t n);
  * header to be filled in by the caller (all else zero), or NULL when it does not fit any more or a part is too long.
  */
 struct rpc_builder {
-	void	*buf;
-	uint32_t len;			/* so far, rounded up to 8 */
+	void *buf;
+	uint32_t len; /* so far, rounded up to 8 */
 	uint16_t count;
 };
-void	rpc_begin(struct rpc_builder *, void *buf);
-void	*rpc_add(struct rpc_builder *, enum rpc_dir, uint16_t op, uint64_t tag, const void *x, size_t nx,
-	    const char *name1, size_t len1, const char *name2, size_t len2);
+void rpc_begin(struct rpc_builder *, void *buf);
+void *rpc_add(struct rpc_builder *, enum rpc_dir, uint16_t op, uint64_t tag, const void *x,
+    size_t nx, const char *name1, size_t len1, const char *name2, size_t len2);
 /* A reply that says error (negative errno). */
-void	*rpc_add_error(struct rpc_builder *, uint16_t op, uint64_t tag, int error);
+void *rpc_add_error(struct rpc_builder *, uint16_t op, uint64_t tag, int error);
 /* Drop the element added last. */
-void	rpc_undo(struct rpc_builder *, struct rpc_hdr *);
+void rpc_undo(struct rpc_builder *, struct rpc_hdr *);
 /* Write the batch header. Returns the length to send, 0 if nothing was added. */
-size_t	rpc_finish(struct rpc_builder *);
+size_t rpc_finish(struct rpc_builder *);
 
 static_assert(sizeof(struct rpc_batch) == 8, "rpc_batch layout");
 static_assert(sizeof(struct rpc_hdr) == 40, "rpc_hdr layout");
 static_assert(sizeof(struct rpc_attr) == 88, "rpc_attr layout");
 static_assert(sizeof(struct rpc_entry_body) == 104, "rpc_entry_body layout");
-static_assert(sizeof(struct rpc_direntplus) == 128, "rpc_direntplus has the size of fuse_entry_out");
+static_assert(
+    sizeof(struct rpc_direntplus) == 128, "rpc_direntplus has the size of fuse_entry_out");
+/* clang-format off */
 #define X(NAME, nr, req, rep, ...) \
 static_assert(sizeof(struct rpc_##req) % RPC_ALIGN == 0 && sizeof(struct rpc_##rep) % RPC_ALIGN == 0, #NAME " alignment");
 RPC_OPS(X)
 #undef X
+/* clang-format on */
 
 #endif

@@ -9,6 +9,18 @@ UNIT_check_guest_memory := front/guest_memory.c
 UNIT_check_vring := front/vring.c front/guest_memory.c common/log.c
 UNIT_check_vhost_user := $(VHOST_USER)
 UNIT_check_vhost_user_hostile := $(VHOST_USER)
+UNIT_check_rpc := proto/rpc.c
+UNIT_check_msg := common/msg.c
+UNIT_check_nodes := front/nodes.c common/log.c
+UNIT_check_handles := front/handles.c
+UNIT_check_lane := front/lane.c common/msg.c proto/rpc.c
+FUSE := $(addprefix front/,fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_dir.c session.c reply.c data.c \
+	nodes.c handles.c lane.c) common/msg.c proto/rpc.c
+FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
+UNIT_check_fuse_data := $(FUSE_RIG)
+UNIT_check_fuse_decode := $(FUSE_RIG)
+UNIT_check_fuse_replies := $(FUSE_RIG)
+UNIT_check_fuse_session := $(FUSE_RIG)
 UNIT_check_options := monitor/options.c
 UNIT_check_vault := tests/unit/vault_rig.c monitor/vault.c monitor/vault_table.c common/msg.c common/log.c
 # These start the real worker, with a monitor, vault and front of their own around it.
@@ -17,6 +29,12 @@ UNIT_check_worker_attrs := $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)
 UNIT_check_worker_life := $(WORKER_RIG)
 UNIT_check_worker_ops := $(WORKER_RIG)
+
+# Fuzz harnesses, here with their own generator: FUZZ_RUNS inputs each. With libFuzzer: make fuzz.
+FUZZ_fuzz_rpc := proto/rpc.c
+FUZZ_fuzz_vring := front/vring.c front/guest_memory.c common/log.c
+FUZZ_fuzz_fuse := tests/unit/fake_lanes.c $(FUSE)
+FUZZERS := fuzz_fuse fuzz_rpc fuzz_vring
 
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
@@ -35,6 +53,22 @@ endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call test_program,$(t),unit,$(UNIT_$(t)))))
 $(foreach t,$(HARNESS_TESTS),$(eval $(call test_program,$(t),harness,$(call harness_srcs,$(t)))))
 
+define fuzzer
+$(B)/tests/$(1): $(call obj,tests/fuzz/$(1).c tests/fuzz/main.c $(FUZZ_$(1)))
+	@mkdir -p $$(@D)
+	@echo "  LD    $$@"
+	$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS_CHECK)
+$(B)/fuzz/$(1): tests/fuzz/$(1).c $(FUZZ_$(1))
+	@mkdir -p $$(@D)
+	clang $$(CPPFLAGS_ALL) -std=gnu17 -g -O1 -pthread -fsanitize=fuzzer,address,undefined -o $$@ $$^
+endef
+$(foreach t,$(FUZZERS),$(eval $(call fuzzer,$(t))))
+unit-tests: $(FUZZERS:%=$(B)/tests/%)
+
+.PHONY: fuzz
+fuzz: $(FUZZERS:%=$(B)/fuzz/%)
+	@echo "run one of: $^"
+
 .PHONY: unit-tests harness-tests
 unit-tests: $(UNIT_TESTS:%=$(B)/tests/%)
 harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%)
@@ -47,7 +81,7 @@ check:
 
 check-built: all unit-tests harness-tests
 	WORKER_EXE=$(CURDIR)/$(B)/virtiofsd-worker \
-	    UNIT_TESTS="$(UNIT_TESTS)" HARNESS_TESTS="$(HARNESS_TESTS)" tests/check $(B) $(GROUPS)
+	    UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" HARNESS_TESTS="$(HARNESS_TESTS)" tests/check $(B) $(GROUPS)
 
 # The same unit and harness tests with the sanitizers in them and in the daemon, whose profiles know nothing of a
 # sanitizer's own system calls: without seccomp. What looks at the profiles or counts system calls is left out.
@@ -55,10 +89,22 @@ ASAN_LEAVE_OUT := check_priv check_syscalls
 check-asan:
 	$(MAKE) B=$(B)/asan SAN=address,undefined all unit-tests harness-tests
 	WORKER_EXE=$(CURDIR)/$(B)/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
-	    VIRTIOFSD="$(CURDIR)/$(B)/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(UNIT_TESTS)" \
+	    VIRTIOFSD="$(CURDIR)/$(B)/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" \
 	    HARNESS_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/asan unit harness
 
 demo:
 	tests/install-deps
 	$(MAKE) all
 	tests/demo
+
+SOURCES := $(wildcard common/*.[ch] proto/*.[ch] front/*.[ch] worker/*.[ch] monitor/*.[ch])
+SCRIPTS := .ci/run tests/check tests/demo tests/install-deps tests/layers tests/man-options \
+	$(addprefix tests/guest/,uml uml-init qemu queues run with-daemon) $(wildcard tests/guest/workloads/*.sh)
+.PHONY: lint
+lint:
+	clang-format --dry-run -Werror $(SOURCES)
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr --std=c11 \
+	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -I. -D_GNU_SOURCE -DVERSION='"0"' \
+	    common proto front worker monitor
+	shellcheck $(SCRIPTS)
+	mandoc -Tlint -W warning man/*.[1-8]

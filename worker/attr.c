@@ -14,7 +14,7 @@
 #include "worker/ops.h"
 #include "worker/resolve.h"
 
-#define NSEC_MAX	999999999u
+#define NSEC_MAX 999999999u
 
 void
 ops_attr(struct rpc_attr *a, const struct statx *st)
@@ -109,7 +109,8 @@ set_owner(const struct rpc_setattr *q, const struct inode *in)
 	uid_t uid = q->valid & RPC_SET_UID ? q->uid : (uid_t)-1;
 	gid_t gid = q->valid & RPC_SET_GID ? q->gid : (gid_t)-1;
 
-	if (((q->valid & RPC_SET_UID) && uid == (uid_t)-1) || ((q->valid & RPC_SET_GID) && gid == (gid_t)-1))
+	if (((q->valid & RPC_SET_UID) && uid == (uid_t)-1) ||
+	    ((q->valid & RPC_SET_GID) && gid == (gid_t)-1))
 		return -EINVAL;
 	if (fchownat(inode_fd(in), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == -1)
 		return -errno;
@@ -130,8 +131,10 @@ static int
 set_times(const struct rpc_setattr *q, const struct inode *in)
 {
 	const struct timespec ts[2] = {
-		stamp(q->valid & RPC_SET_ATIME, q->valid & RPC_SET_ATIME_NOW, q->atime, q->atimensec),
-		stamp(q->valid & RPC_SET_MTIME, q->valid & RPC_SET_MTIME_NOW, q->mtime, q->mtimensec),
+		stamp(
+		    q->valid & RPC_SET_ATIME, q->valid & RPC_SET_ATIME_NOW, q->atime, q->atimensec),
+		stamp(
+		    q->valid & RPC_SET_MTIME, q->valid & RPC_SET_MTIME_NOW, q->mtime, q->mtimensec),
 	};
 	struct fd_name name = fd_name(inode_fd(in));
 

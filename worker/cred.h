@@ -16,29 +16,30 @@
 
 /* What cred_switch() changed. */
 struct cred {
-	bool	groups, gid, uid;
-	gid_t	old_gid;
-	uid_t	old_uid;
+	bool groups, gid, uid;
+	gid_t old_gid;
+	uid_t old_uid;
 };
 
 /* Once, before threads exist: which ids the worker itself has. */
-void	cred_init(void);
+void cred_init(void);
 
 /*
  * Become uid and gid with these supplementary groups (spec/fuse.md section 4). known: the guest named the groups; if it
  * did not, CAP_DAC_OVERRIDE stays, because a group that we do not know of may be what allows the access.
  * Returns 0, or a negative errno with nothing changed. End with cred_restore().
  */
-int	cred_switch(struct cred *, uid_t uid, gid_t gid, const uint32_t *groups, size_t n, bool known) ATTR_MUSTCHECK;
+int cred_switch(struct cred *, uid_t uid, gid_t gid, const uint32_t *groups, size_t n,
+    bool known) ATTR_MUSTCHECK;
 /* Keeps errno. */
-void	cred_restore(const struct cred *);
+void cred_restore(const struct cred *);
 
 /*
  * Work without CAP_FSETID, so that the kernel clears set-id bits as it does for a plain caller. mode: of the file about
  * to be changed; without bits to lose nothing happens. Returns whether killpriv_end() must undo something.
  */
-bool	killpriv_begin(mode_t mode);
+bool killpriv_begin(mode_t mode);
 /* Keeps errno. */
-void	killpriv_end(bool begun);
+void killpriv_end(bool begun);
 
 #endif

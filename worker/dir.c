@@ -17,17 +17,17 @@
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
-#define OVERLAYFS_MAGIC	0x794c7630
+#define OVERLAYFS_MAGIC 0x794c7630
 
 /* A listing under construction. */
 struct listing {
 	struct lane *lane;
-	struct inode *dir;		/* PLUS: the directory's inode, else NULL */
-	int	fd;
-	char	*out;			/* arena */
+	struct inode *dir; /* PLUS: the directory's inode, else NULL */
+	int fd;
+	char *out; /* arena */
 	uint32_t size, used;
-	uint64_t last;			/* d_off of the last entry written */
-	bool	guess_new;		/* PLUS: the last look-up met an unknown inode */
+	uint64_t last; /* d_off of the last entry written */
+	bool guess_new; /* PLUS: the last look-up met an unknown inode */
 };
 
 int
@@ -48,7 +48,8 @@ op_OPENDIR(struct lane *l, const struct rpc_hdr *h)
 	if (fd < 0)
 		return fd;
 	/* A new open file of an overlayfs directory would lose or repeat entries after changes: never close this one. */
-	r = handle_add(q->fh, q->node, fd, true, fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_MAGIC);
+	r = handle_add(
+	    q->fh, q->node, fd, true, fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_MAGIC);
 	if (r != 0)
 		return r;
 	reply = lane_reply(l, h);
@@ -68,7 +69,10 @@ static void
 put_dirent(struct listing *d, uint32_t at, const struct dirent64 *e, size_t namelen)
 {
 	struct rpc_dirent rec = {
-		.ino = e->d_ino, .off = (uint64_t)e->d_off, .namelen = (uint32_t)namelen, .type = e->d_type,
+		.ino = e->d_ino,
+		.off = (uint64_t)e->d_off,
+		.namelen = (uint32_t)namelen,
+		.type = e->d_type,
 	};
 	size_t end = ROUND_UP(sizeof(rec) + namelen, RPC_ALIGN);
 	char *p = d->out + at;
@@ -140,7 +144,9 @@ take_entries(struct listing *d, const char *buf, size_t n)
 		if (need > d->size - d->used)
 			return false;
 		if (d->dir == NULL || put_plus(d, e, namelen)) {
-			put_dirent(d, d->used + (d->dir != NULL ? (uint32_t)sizeof(struct rpc_direntplus) : 0),
+			put_dirent(d,
+			    d->used +
+				(d->dir != NULL ? (uint32_t)sizeof(struct rpc_direntplus) : 0),
 			    e, namelen);
 			d->used += need;
 		}
@@ -174,7 +180,8 @@ fill(struct listing *d, bool *more)
 		n = getdents64(d->fd, buf, MIN(ask, (size_t)LANE_DENTS_SIZE));
 		/* Too little for the next entry: it may still fit, because the reply has more room than we asked for. */
 		if (n == -1 && errno == EINVAL)
-			n = getdents64(d->fd, buf, MIN((size_t)d->size - d->used, (size_t)LANE_DENTS_SIZE));
+			n = getdents64(
+			    d->fd, buf, MIN((size_t)d->size - d->used, (size_t)LANE_DENTS_SIZE));
 		if (n == -1)
 			return d->used > 0 ? 0 : -errno;
 		if (!take_entries(d, buf, (size_t)n)) {

@@ -16,7 +16,7 @@
 #include "worker/ops.h"
 #include "worker/resolve.h"
 
-#define COPY_MAX	0x7ffff000u	/* the kernel's MAX_RW_COUNT; the answer has 32 bits */
+#define COPY_MAX 0x7ffff000u /* the kernel's MAX_RW_COUNT; the answer has 32 bits */
 
 int
 op_OPEN(struct lane *l, const struct rpc_hdr *h)

@@ -15,15 +15,15 @@
 #include "worker/inode.h"
 #include "worker/resolve.h"
 
-#define SHARDS		16u
-#define BUCKETS		64u
-#define OVERLAYFS_MAGIC	0x794c7630
+#define SHARDS 16u
+#define BUCKETS 64u
+#define OVERLAYFS_MAGIC 0x794c7630
 
 TAILQ_HEAD(bucket, handle);
 
 struct shard {
 	pthread_mutex_t lock;
-	struct bucket bucket[BUCKETS];	/* each oldest first */
+	struct bucket bucket[BUCKETS]; /* each oldest first */
 	uint32_t count, hand;
 };
 
@@ -59,8 +59,8 @@ search(struct shard *s, uint64_t fh)
 	struct handle *h;
 
 	TAILQ_FOREACH(h, bucket_of(s, fh), lru)
-		if (h->fh == fh)
-			return h;
+	if (h->fh == fh)
+		return h;
 	return NULL;
 }
 
@@ -94,8 +94,8 @@ victim(struct shard *s)
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		s->hand = (s->hand + 1) % BUCKETS;
 		TAILQ_FOREACH(h, &s->bucket[s->hand], lru)
-			if (h->refs == 1 && !h->keep)
-				return unlink_handle(s, h);
+		if (h->refs == 1 && !h->keep)
+			return unlink_handle(s, h);
 	}
 	return NULL;
 }

@@ -16,8 +16,8 @@
 #include "worker/inode_cache.h"
 #include "worker/siphash.h"
 
-#define SHARDS		256u
-#define BUCKETS_FIRST	8u
+#define SHARDS 256u
+#define BUCKETS_FIRST 8u
 
 struct shard {
 	pthread_mutex_t lock;

@@ -22,61 +22,62 @@
 
 #include "common/attr.h"
 
-#define ROOT_NODE	1u
+#define ROOT_NODE 1u
 
 struct inode_key {
 	uint64_t ino;
-	uint32_t dev;			/* major << 20 | minor, as in the kernel */
-	uint32_t mnt;			/* STATX_MNT_ID */
+	uint32_t dev; /* major << 20 | minor, as in the kernel */
+	uint32_t mnt; /* STATX_MNT_ID */
 };
 
 /* What a fresh O_PATH fd says about its inode. */
 struct inode_ident {
 	struct inode_key key;
-	uint64_t hash;			/* of the file handle, if has_handle */
-	uint16_t type;			/* S_IFMT bits */
-	bool	has_handle;
+	uint64_t hash; /* of the file handle, if has_handle */
+	uint16_t type; /* S_IFMT bits */
+	bool has_handle;
 };
 
 struct inode {
 	uint64_t node;
-	struct inode_key key;		/* constant, as are node, hash and type */
+	struct inode_key key; /* constant, as are node, hash and type */
 	uint64_t hash;
-	uint64_t sent;			/* under the key shard's lock */
+	uint64_t sent; /* under the key shard's lock */
 	struct inode *next_node, *next_key;
-	TAILQ_ENTRY(inode) clock;	/* under the clock's lock */
-	_Atomic int fd;			/* O_PATH, -1 = evicted */
+	TAILQ_ENTRY(inode) clock; /* under the clock's lock */
+	_Atomic int fd; /* O_PATH, -1 = evicted */
 	_Atomic uint32_t refs;
-	_Atomic uint32_t since;		/* inode_seq() when fd was set */
+	_Atomic uint32_t since; /* inode_seq() when fd was set */
 	uint16_t type;
-	_Atomic uint8_t used;		/* second chance */
-	_Atomic uint8_t flags;		/* INODE_* */
+	_Atomic uint8_t used; /* second chance */
+	_Atomic uint8_t flags; /* INODE_* */
 };
 static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 
-#define INODE_HANDLE	0x01u		/* hash is valid */
-#define INODE_VAULTED	0x02u		/* the vault knows it */
-#define INODE_PINNED	0x04u		/* its fd is never evicted */
-#define INODE_INDEXED	0x08u		/* found by its key */
-#define INODE_DEAD	0x10u		/* left the table */
-#define INODE_RESTORED	0x20u		/* known to the guest from an earlier worker: sent is only part of the count */
-#define INODE_LISTED	0x40u		/* on the clock */
-#define INODE_PRIVATE	0x80u		/* cannot be entrusted to the vault */
+#define INODE_HANDLE 0x01u /* hash is valid */
+#define INODE_VAULTED 0x02u /* the vault knows it */
+#define INODE_PINNED 0x04u /* its fd is never evicted */
+#define INODE_INDEXED 0x08u /* found by its key */
+#define INODE_DEAD 0x10u /* left the table */
+#define INODE_RESTORED \
+	0x20u /* known to the guest from an earlier worker: sent is only part of the count */
+#define INODE_LISTED 0x40u /* on the clock */
+#define INODE_PRIVATE 0x80u /* cannot be entrusted to the vault */
 
 /*
  * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE).
  * Returns 0 or -ENOMEM.
  */
-int	inode_init(uint32_t budget, uint64_t first_node) ATTR_MUSTCHECK;
+int inode_init(uint32_t budget, uint64_t first_node) ATTR_MUSTCHECK;
 /* Enter the root as ROOT_NODE, pinned for ever. Takes over fd. */
-int	inode_add_root(const struct inode_ident *, int fd) ATTR_MUSTCHECK;
+int inode_add_root(const struct inode_ident *, int fd) ATTR_MUSTCHECK;
 
 /* The inode with this node id, with a reference, or NULL. Its fd may be -1. */
 struct inode *inode_by_node(uint64_t node);
 /* Only the answer to "is a live fd known for this node?". */
-bool	inode_is_live(uint64_t node);
+bool inode_is_live(uint64_t node);
 /* Can a request meet an inode without a live fd at all? */
-bool	inode_may_miss(void);
+bool inode_may_miss(void);
 
 /*
  * The hot look-up: an indexed inode of this key and type with an fd that has been live since before seq (inode_seq()
@@ -85,7 +86,7 @@ bool	inode_may_miss(void);
 struct inode *inode_by_key(const struct inode_key *, uint16_t type, uint32_t seq, bool counted);
 uint32_t inode_seq(void);
 /* A hint: is some inode with this key indexed? */
-bool	inode_key_known(const struct inode_key *);
+bool inode_key_known(const struct inode_key *);
 
 /*
  * The indexed inode that is ident's, or NULL; with a reference, no entry reply counted. The caller holds an fd of
@@ -96,18 +97,19 @@ struct inode *inode_find(const struct inode_ident *, int fd);
 /*
  * Find or make the inode for ident, whose O_PATH fd is taken over in any case. Counts an entry reply. With a reference.
  */
-int	inode_claim(const struct inode_ident *, int fd, struct inode **) ATTR_MUSTCHECK;
+int inode_claim(const struct inode_ident *, int fd, struct inode **) ATTR_MUSTCHECK;
 /* Enter an inode that an earlier worker knew under this node id. Takes over fd. With a reference. */
-int	inode_restore(uint64_t node, const struct inode_ident *, int fd, struct inode **) ATTR_MUSTCHECK;
+int
+inode_restore(uint64_t node, const struct inode_ident *, int fd, struct inode **) ATTR_MUSTCHECK;
 
 /* Count one more entry reply; false when the inode has left the table meanwhile. */
-bool	inode_send(struct inode *);
+bool inode_send(struct inode *);
 /* Subtract entry replies. final: by the front's word. Returns true if the inode left the table. */
-bool	inode_forget(struct inode *, uint64_t n, bool final);
+bool inode_forget(struct inode *, uint64_t n, bool final);
 /* Drop everything but the root. */
-void	inode_reset(void);
+void inode_reset(void);
 
-void	inode_put(struct inode *);
+void inode_put(struct inode *);
 
 static inline int
 inode_fd(const struct inode *in)
@@ -128,12 +130,12 @@ inode_set(struct inode *in, unsigned flag)
 }
 
 /* Give an inode without fd this one (taken over in any case); the caller holds a reference. */
-void	inode_set_fd(struct inode *, int fd);
+void inode_set_fd(struct inode *, int fd);
 /* Never evict its fd again. */
-void	inode_pin(struct inode *);
+void inode_pin(struct inode *);
 
 /* Account for fds of others (cached handles): n may be negative. Evicts when the budget is exceeded. */
-void	inode_fds_add(int n);
+void inode_fds_add(int n);
 /* Close up to n fds of inodes not in use. Returns how many. */
 unsigned inode_evict(unsigned n);
 

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define SCAN_MAX	256u		/* inodes looked at for one eviction */
+#define SCAN_MAX 256u /* inodes looked at for one eviction */
 
 TAILQ_HEAD(clock, inode);
 
@@ -146,7 +146,8 @@ evict_one(void)
 		in = TAILQ_FIRST(&clock_list);
 		if (in == NULL)
 			break;
-		if (atomic_exchange_explicit(&in->used, 0, memory_order_relaxed) == 0 && (fd = take_fd(in)) >= 0)
+		if (atomic_exchange_explicit(&in->used, 0, memory_order_relaxed) == 0 &&
+		    (fd = take_fd(in)) >= 0)
 			break;
 		TAILQ_REMOVE(&clock_list, in, clock);
 		TAILQ_INSERT_TAIL(&clock_list, in, clock);

@@ -9,16 +9,16 @@
 #include "worker/inode.h"
 
 /* In refs: the fd is being taken. Whoever adds a reference meanwhile waits until this is gone. */
-#define INODE_EVICTING	0x80000000u
+#define INODE_EVICTING 0x80000000u
 
-void	inode_cache_init(uint32_t budget);
+void inode_cache_init(uint32_t budget);
 /* For inode.since of an inode that gets its fd now. */
 uint32_t inode_cache_stamp(void);
 /* Are there inodes without fd? */
-bool	inode_cache_has_gaps(void);
+bool inode_cache_has_gaps(void);
 /* A new inode with its fd is in the table. */
-void	inode_cache_enter(struct inode *);
+void inode_cache_enter(struct inode *);
 /* Nobody refers to this inode any more: close its fd. */
-void	inode_cache_leave(struct inode *);
+void inode_cache_leave(struct inode *);
 
 #endif

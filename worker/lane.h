@@ -18,44 +18,44 @@ struct inode;
  * A read-only view of /proc/self/fd without anything around it, always under this number so that the seccomp profile can
  * name it. Also the working directory of every lane thread. openat(FD_DIR, "N") opens again what fd N is.
  */
-#define FD_DIR		(CONTROL_FD + 1)
+#define FD_DIR (CONTROL_FD + 1)
 
 /* Enough for getdents64() of the largest READDIR. */
-#define LANE_DENTS_SIZE	RPC_IO_MAX
+#define LANE_DENTS_SIZE RPC_IO_MAX
 
 /* An fd that leaves with the replies. */
 struct lane_gift {
-	int	fd;
+	int fd;
 	struct rpc_hdr *reply;
 	uint64_t node, fh;
 };
 
 struct lane {
-	int	sock;
+	int sock;
 	unsigned nr;
-	char	*arena;			/* shared with the front */
-	void	*in, *out_buf;		/* RPC_MSG_MAX each, 8-aligned */
-	char	*dents;			/* LANE_DENTS_SIZE */
+	char *arena; /* shared with the front */
+	void *in, *out_buf; /* RPC_MSG_MAX each, 8-aligned */
+	char *dents; /* LANE_DENTS_SIZE */
 	struct rpc_builder out;
 	struct lane_gift gift[RPC_BATCH_MAX];
 	unsigned ngifts;
-	struct inode *put[VAULT_BATCH];	/* for the vault, a reference each */
+	struct inode *put[VAULT_BATCH]; /* for the vault, a reference each */
 	unsigned nputs;
 	uint64_t forget[VAULT_BATCH];
 	unsigned nforgets;
-	int64_t	began;			/* ns; when what is collected began to wait */
+	int64_t began; /* ns; when what is collected began to wait */
 };
 
 /* The reply to request h: its fixed part, zeroed, in the message under construction. Never NULL. */
-void	*lane_reply(struct lane *, const struct rpc_hdr *h);
+void *lane_reply(struct lane *, const struct rpc_hdr *h);
 /* The same with a name of len bytes behind it. */
-void	*lane_reply_name(struct lane *, const struct rpc_hdr *h, const char *name, size_t len);
+void *lane_reply_name(struct lane *, const struct rpc_hdr *h, const char *name, size_t len);
 
 /*
  * Give fd (taken over) with the reply just made. If the kernel refuses to pass it on, the reply goes without, and the
  * fd becomes this worker's cached handle fh.
  */
-void	lane_donate(struct lane *, void *reply, int fd, uint64_t node, uint64_t fh);
+void lane_donate(struct lane *, void *reply, int fd, uint64_t node, uint64_t fh);
 
 /* The arena extent of request h if it holds size bytes, else NULL. */
 static inline char *

@@ -35,16 +35,24 @@
 #include "worker/serve.h"
 #include "worker/vaultc.h"
 
-#define STACK_SIZE	(256u << 10)
+#define STACK_SIZE (256u << 10)
 
 static pthread_barrier_t ready, go;
 
 /* What virtiofsd keeps, less CAP_DAC_READ_SEARCH: only the vault opens file handles. */
 static const int wanted_caps[] = {
-	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID, CAP_MKNOD, CAP_SETFCAP,
+	CAP_CHOWN,
+	CAP_DAC_OVERRIDE,
+	CAP_FOWNER,
+	CAP_FSETID,
+	CAP_SETGID,
+	CAP_SETUID,
+	CAP_MKNOD,
+	CAP_SETFCAP,
 };
 
-static_assert((int)SC_ACT_NONE == (int)SECCOMP_NONE && (int)SC_ACT_TRAP == (int)SECCOMP_TRAP, "seccomp actions");
+static_assert((int)SC_ACT_NONE == (int)SECCOMP_NONE && (int)SC_ACT_TRAP == (int)SECCOMP_TRAP,
+    "seccomp actions");
 
 static bool
 setgroups_denied(void)
@@ -56,7 +64,8 @@ setgroups_denied(void)
 	fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
 	if (fd == -1)
 		return false;
-	denied = read(fd, word, sizeof(word)) == sizeof(word) && memcmp(word, "deny", sizeof(word)) == 0;
+	denied = read(fd, word, sizeof(word)) == sizeof(word) &&
+	    memcmp(word, "deny", sizeof(word)) == 0;
 	close(fd);
 	return denied;
 }
@@ -106,8 +115,9 @@ start_lanes(const int *sockets, const int *arenas, unsigned n)
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	if (pthread_barrier_init(&ready, NULL, n + 1) != 0 || pthread_barrier_init(&go, NULL, n + 1) != 0 ||
-	    pthread_attr_init(&attr) != 0 || pthread_attr_setstacksize(&attr, STACK_SIZE) != 0 ||
+	if (pthread_barrier_init(&ready, NULL, n + 1) != 0 ||
+	    pthread_barrier_init(&go, NULL, n + 1) != 0 || pthread_attr_init(&attr) != 0 ||
+	    pthread_attr_setstacksize(&attr, STACK_SIZE) != 0 ||
 	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0)
 		fatalx("cannot prepare threads");
 	for (unsigned i = 0; i < n; i++) {

@@ -21,7 +21,7 @@
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
-#define CREATE_TRIES	8	/* a name that comes and goes under our hands */
+#define CREATE_TRIES 8 /* a name that comes and goes under our hands */
 
 static bool
 is_replay(const struct rpc_hdr *h)
@@ -101,7 +101,8 @@ make_as_caller(const struct rpc_create *q, int dirfd)
 		r = mkdirat(dirfd, name, q->mode & 07777);
 		break;
 	default:
-		r = open_beneath(dirfd, name, (uint64_t)flags | O_CREAT | O_EXCL | O_LARGEFILE, q->mode & 07777);
+		r = open_beneath(
+		    dirfd, name, (uint64_t)flags | O_CREAT | O_EXCL | O_LARGEFILE, q->mode & 07777);
 		break;
 	}
 	if (r == -1 && q->h.op != RPC_CREATE)
@@ -124,7 +125,8 @@ made_before(const struct rpc_create *q, const struct inode *in, const struct sta
 	case RPC_MKDIR:
 		return in->type == S_IFDIR;
 	case RPC_MKNOD:
-		return in->type == ((q->mode & S_IFMT) != 0 ? (q->mode & S_IFMT) : S_IFREG) && st->stx_size == 0;
+		return in->type == ((q->mode & S_IFMT) != 0 ? (q->mode & S_IFMT) : S_IFREG) &&
+		    st->stx_size == 0;
 	case RPC_SYMLINK:
 		n = readlinkat(inode_fd(in), "", target, sizeof(target));
 		return n >= 0 && (size_t)n == strlen(want) && memcmp(target, want, (size_t)n) == 0;
@@ -248,7 +250,8 @@ op_RENAME(struct lane *l, const struct rpc_hdr *h)
 	}
 	if ((flags & (RENAME_EXCHANGE | RENAME_NOREPLACE)) == 0)
 		victim = resolve_known(inode_fd(new), to);
-	r = syscall(SYS_renameat2, inode_fd(old), from, inode_fd(new), to, flags) == -1 ? -errno : 0;
+	r = syscall(SYS_renameat2, inode_fd(old), from, inode_fd(new), to, flags) == -1 ? -errno
+											: 0;
 	if (r == -ENOENT && is_replay(h) && (flags & RENAME_EXCHANGE) == 0 &&
 	    resolve_statx(inode_fd(new), to, &st) == 0)
 		r = 0;
@@ -324,7 +327,8 @@ create_existing(const struct rpc_create *q, int dirfd, int *fd, struct inode **i
 	else if ((*in)->type == S_IFDIR)
 		r = -EISDIR;
 	if (r == 0)
-		r = ops_open(*in, q->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_DIRECT | O_NOATIME), q->oflags, st);
+		r = ops_open(*in, q->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_DIRECT | O_NOATIME),
+		    q->oflags, st);
 	if (r < 0) {
 		inode_forget(*in, 1, false);
 		inode_put(*in);
@@ -365,7 +369,8 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 	struct statx st;
 	int fd = -1, r;
 
-	if ((q->flags & O_ACCMODE) == O_ACCMODE || (q->oflags & ~(uint32_t)(RPC_OPEN_ALL | RPC_CREATE_GROUPS)) != 0)
+	if ((q->flags & O_ACCMODE) == O_ACCMODE ||
+	    (q->oflags & ~(uint32_t)(RPC_OPEN_ALL | RPC_CREATE_GROUPS)) != 0)
 		return -EINVAL;
 	r = resolve_node(q->dir, &dir);
 	if (r != 0)

@@ -36,7 +36,8 @@ ops_reply_count(struct lane *l, const struct rpc_hdr *h, uint64_t count)
 }
 
 void
-ops_entry(struct rpc_entry_body *e, const struct inode *in, const struct inode *parent, const struct statx *st)
+ops_entry(struct rpc_entry_body *e, const struct inode *in, const struct inode *parent,
+    const struct statx *st)
 {
 	e->node = in->node;
 	e->flags = 0;
@@ -64,7 +65,8 @@ ops_reply_entry(struct lane *l, const struct rpc_hdr *h, struct inode *in, struc
 bool
 ops_may_donate(mode_t mode, int flags, uint32_t oflags)
 {
-	if ((dev_flags & DEV_NO_DONATION) != 0 || (oflags & RPC_OPEN_NODONATE) != 0 || !S_ISREG(mode))
+	if ((dev_flags & DEV_NO_DONATION) != 0 || (oflags & RPC_OPEN_NODONATE) != 0 ||
+	    !S_ISREG(mode))
 		return false;
 	return (flags & O_ACCMODE) == O_RDONLY || (mode & (S_ISUID | S_ISGID)) == 0;
 }
@@ -72,7 +74,8 @@ ops_may_donate(mode_t mode, int flags, uint32_t oflags)
 int
 ops_open(const struct inode *in, uint32_t flags, uint32_t oflags, struct statx *st)
 {
-	const int mask = O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_DIRECTORY;
+	const int mask = O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT |
+	    O_NOATIME | O_DIRECTORY;
 	bool begun = false;
 	int fd, r;
 
@@ -99,7 +102,8 @@ ops_open(const struct inode *in, uint32_t flags, uint32_t oflags, struct statx *
 }
 
 int
-ops_settle_open(int fd, uint64_t node, uint64_t fh, int flags, uint32_t oflags, const struct statx *st)
+ops_settle_open(
+    int fd, uint64_t node, uint64_t fh, int flags, uint32_t oflags, const struct statx *st)
 {
 	if (ops_may_donate(st->stx_mode, flags, oflags))
 		return 1;

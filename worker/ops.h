@@ -22,29 +22,31 @@ RPC_OPS(X)
 #undef X
 
 /* dev: DEV_* of the START message. Before threads exist. */
-void	ops_init(uint32_t dev);
+void ops_init(uint32_t dev);
 /* May this fd be given away? flags: open flags; mode: of the file; oflags: RPC_OPEN_*. */
-bool	ops_may_donate(mode_t mode, int flags, uint32_t oflags);
+bool ops_may_donate(mode_t mode, int flags, uint32_t oflags);
 
 /* Fill an entry reply; parent decides whether it is a submount (NULL: it is not). */
-void	ops_entry(struct rpc_entry_body *, const struct inode *, const struct inode *parent, const struct statx *);
-void	ops_attr(struct rpc_attr *, const struct statx *);
+void ops_entry(struct rpc_entry_body *, const struct inode *, const struct inode *parent,
+    const struct statx *);
+void ops_attr(struct rpc_attr *, const struct statx *);
 
 /* The answer of every operation that makes or finds a name: in is handed to the vault and put (its reference is taken over). */
-int	ops_reply_entry(struct lane *, const struct rpc_hdr *, struct inode *in, struct inode *parent,
-	    const struct statx *);
+int ops_reply_entry(struct lane *, const struct rpc_hdr *, struct inode *in, struct inode *parent,
+    const struct statx *);
 
 /* As lane_reply(), for operations without results. */
-int	ops_reply_ok(struct lane *, const struct rpc_hdr *);
-int	ops_reply_count(struct lane *, const struct rpc_hdr *, uint64_t count);
+int ops_reply_ok(struct lane *, const struct rpc_hdr *);
+int ops_reply_count(struct lane *, const struct rpc_hdr *, uint64_t count);
 
 /*
  * Settle a freshly opened file (fd taken over): into the cache under fh, or to be donated with the reply. Returns 1 if
  * the caller shall call lane_donate() with fd, 0 if it is cached, or a negative errno (closed).
  */
-int	ops_settle_open(int fd, uint64_t node, uint64_t fh, int flags, uint32_t oflags, const struct statx *);
+int ops_settle_open(
+    int fd, uint64_t node, uint64_t fh, int flags, uint32_t oflags, const struct statx *);
 
 /* Open an inode for a guest: flags and oflags of an OPEN request; checks what was opened. */
-int	ops_open(const struct inode *, uint32_t flags, uint32_t oflags, struct statx *);
+int ops_open(const struct inode *, uint32_t flags, uint32_t oflags, struct statx *);
 
 #endif

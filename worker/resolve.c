@@ -18,9 +18,9 @@
 #include "worker/lane.h"
 #include "worker/vaultc.h"
 
-#define STATX_WANTED	(STATX_BASIC_STATS | STATX_MNT_ID)
-#define MAKE_ROOM	16u		/* fds to close when there are none left */
-#define TRIES		8
+#define STATX_WANTED (STATX_BASIC_STATS | STATX_MNT_ID)
+#define MAKE_ROOM 16u /* fds to close when there are none left */
+#define TRIES 8
 
 struct fd_name
 fd_name(int fd)
@@ -147,8 +147,9 @@ resolve_ident(int fd, struct inode_ident *id, struct statx *st)
 static bool
 is_same(const struct inode *in, const struct inode_ident *id)
 {
-	return in->key.ino == id->key.ino && in->key.dev == id->key.dev && in->key.mnt == id->key.mnt &&
-	    in->type == id->type && (!inode_has(in, INODE_HANDLE) || (id->has_handle && in->hash == id->hash));
+	return in->key.ino == id->key.ino && in->key.dev == id->key.dev &&
+	    in->key.mnt == id->key.mnt && in->type == id->type &&
+	    (!inode_has(in, INODE_HANDLE) || (id->has_handle && in->hash == id->hash));
 }
 
 /* Take the fd that the vault gave for a node. in: its entry, or NULL if the node is new here. */

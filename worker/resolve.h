@@ -14,33 +14,35 @@
 #include "worker/inode.h"
 
 /* The decimal name of an fd in FD_DIR. */
-struct fd_name { char s[12]; };
+struct fd_name {
+	char s[12];
+};
 struct fd_name fd_name(int fd);
 
 /* openat()/openat2() with O_CLOEXEC that make room when this process has no fd left. fd >= 0 or a negative errno. */
-int	open_fd_dir(int fd, int flags);
-int	open_beneath(int dir, const char *name, uint64_t flags, mode_t mode);
+int open_fd_dir(int fd, int flags);
+int open_beneath(int dir, const char *name, uint64_t flags, mode_t mode);
 
 /* statx of basic attributes and mount id: of dir/name (last symlink not followed), or of the fd dir if name is "". */
-int	resolve_statx(int dir, const char *name, struct statx *) ATTR_MUSTCHECK;
-void	resolve_key(const struct statx *, struct inode_key *);
+int resolve_statx(int dir, const char *name, struct statx *) ATTR_MUSTCHECK;
+void resolve_key(const struct statx *, struct inode_key *);
 /* Everything about the inode of fd. */
-int	resolve_ident(int fd, struct inode_ident *, struct statx *) ATTR_MUSTCHECK;
+int resolve_ident(int fd, struct inode_ident *, struct statx *) ATTR_MUSTCHECK;
 
 /* The inode of a node id, with a reference and a live fd. -ESTALE if it cannot be had any more. */
-int	resolve_node(uint64_t node, struct inode **) ATTR_MUSTCHECK;
+int resolve_node(uint64_t node, struct inode **) ATTR_MUSTCHECK;
 /* Fetch the inodes of a checked batch of requests that have no live fd, all at once. */
-void	resolve_batch(void *msg);
+void resolve_batch(void *msg);
 
 /*
  * Look a name up in a directory (dirfd: an fd of it). Counts an entry reply. Returns the inode with a reference and its
  * attributes.
  */
-int	resolve_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
+int resolve_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
 /* The same without trying the hot path first, for names that are probably new. */
-int	resolve_new_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
+int resolve_new_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
 /* The same for the inode of an open fd (not taken over). */
-int	resolve_created(int fd, struct inode **, struct statx *) ATTR_MUSTCHECK;
+int resolve_created(int fd, struct inode **, struct statx *) ATTR_MUSTCHECK;
 /* The known inode behind a name, with a reference and a live fd, or NULL. Counts nothing. */
 struct inode *resolve_known(int dirfd, const char *name);
 
@@ -48,6 +50,6 @@ struct inode *resolve_known(int dirfd, const char *name);
  * Open an inode again with these Linux O_* flags. Only regular files and directories are ever opened: -EBADF for
  * everything else.
  */
-int	resolve_open(const struct inode *, int flags);
+int resolve_open(const struct inode *, int flags);
 
 #endif

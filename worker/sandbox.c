@@ -65,7 +65,8 @@ bool
 sandbox_fd_directory(void)
 {
 	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+		    MOUNT_ATTR_NOEXEC,
 	};
 	bool private = true;
 	int fd;
@@ -152,7 +153,8 @@ pivot_into(int share)
 	identify(tree, "", &want);
 	if (!same_inode(&want, (identify(share, "", &got), &got)))
 		fatalx("the clone of the shared directory is not the shared directory");
-	if (move_mount(tree, "", share, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == -1)
+	if (move_mount(tree, "", share, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) ==
+	    -1)
 		fatal("move_mount of the shared directory");
 	close(share);
 	if (fchdir(tree) == -1)

@@ -13,8 +13,8 @@
 #include "common/log.h"
 #include "worker/lane.h"
 
-#define ALL32		0xffffffffu
-#define TMPFILE_BIT	(O_TMPFILE & ~O_DIRECTORY)
+#define ALL32 0xffffffffu
+#define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
 
 static const struct sc_rule rules[] = {
 	/* messages */
@@ -26,7 +26,8 @@ static const struct sc_rule rules[] = {
 	/* finding inodes */
 	SC(statx, "attributes and identity"),
 	SC(openat2, "names, beneath a directory; CREATE"),
-	SC_ARG(openat, "opening again what is held: only through the fd directory, and nothing is made",
+	SC_ARG(openat,
+	    "opening again what is held: only through the fd directory, and nothing is made",
 	    SC_MASKED(0, ALL32, FD_DIR), SC_MASKED(2, O_CREAT | TMPFILE_BIT, 0)),
 	SC(name_to_handle_at, "identity of an inode whose number may be used again"),
 	SC(close, "fds"),

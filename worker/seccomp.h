@@ -6,6 +6,6 @@
 #include "common/seccomp.h"
 
 /* Load it into all threads. Ends the process if it cannot. */
-void	worker_seccomp(enum sc_action);
+void worker_seccomp(enum sc_action);
 
 #endif

@@ -20,7 +20,7 @@
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
-#define FLUSH_AFTER_NS	100000
+#define FLUSH_AFTER_NS 100000
 
 static op_handler *const handlers[RPC_OP_END] = {
 #define X(NAME, ...) [RPC_##NAME] = op_##NAME,
@@ -41,7 +41,8 @@ struct lane *
 serve_lane_new(unsigned nr, int sock, char *arena)
 {
 	/* Pages that are never touched cost nothing. */
-	const size_t size = ROUND_UP(sizeof(struct lane), 64) + 2 * (size_t)RPC_MSG_MAX + LANE_DENTS_SIZE;
+	const size_t size = ROUND_UP(sizeof(struct lane), 64) + 2 * (size_t)RPC_MSG_MAX +
+	    LANE_DENTS_SIZE;
 	struct lane *l;
 	char *p;
 

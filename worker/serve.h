@@ -10,6 +10,6 @@
 struct lane *serve_lane_new(unsigned nr, int sock, char *arena);
 
 /* Serve requests until the process ends. */
-void	serve_lane(struct lane *) ATTR_NORETURN;
+void serve_lane(struct lane *) ATTR_NORETURN;
 
 #endif

@@ -22,13 +22,13 @@
 #include "worker/lane.h"
 #include "worker/resolve.h"
 
-#define MOUNTS_MAX	1024u
-#define SEND_TRIES	5
-#define SEND_WAIT_MS	2
+#define MOUNTS_MAX 1024u
+#define SEND_TRIES 5
+#define SEND_WAIT_MS 2
 
 static int put_sock = -1, get_sock = -1;
 static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t mounts[MOUNTS_MAX];	/* announced, under mount_lock */
+static uint32_t mounts[MOUNTS_MAX]; /* announced, under mount_lock */
 static unsigned nmounts;
 
 void
@@ -102,7 +102,8 @@ void
 vault_root(const struct inode *root)
 {
 	if (!mount_ready(root, NULL))
-		log_warn("the shared directory cannot be opened: inodes stay open instead of being remembered");
+		log_warn("the shared directory cannot be opened: inodes stay open instead of being "
+		         "remembered");
 }
 
 static void
@@ -129,7 +130,8 @@ flush_puts(struct lane *l)
 		static struct log_limit limit;
 
 		if (log_limit(&limit))
-			log_warn("vault: too many file descriptors in flight, %u inodes stay open", l->nputs);
+			log_warn("vault: too many file descriptors in flight, %u inodes stay open",
+			    l->nputs);
 	}
 	for (unsigned i = 0; i < l->nputs; i++) {
 		if (r == 0)
@@ -147,7 +149,8 @@ flush_forgets(struct lane *l)
 	struct vault_nodes m = { .h = { .op = VAULT_FORGET, .count = l->nforgets } };
 
 	memcpy(m.node, l->forget, l->nforgets * sizeof(m.node[0]));
-	if (send_put(&m, offsetof(struct vault_nodes, node) + l->nforgets * sizeof(m.node[0]), NULL, 0) != 0)
+	if (send_put(&m, offsetof(struct vault_nodes, node) + l->nforgets * sizeof(m.node[0]), NULL,
+		0) != 0)
 		fatalx("vault: forget failed");
 	l->nforgets = 0;
 }
@@ -237,7 +240,8 @@ vault_get(const uint64_t *node, size_t n, int *fd, int *error)
 		return -EINVAL;
 	memcpy(q.node, node, n * sizeof(*node));
 	pthread_mutex_lock(&get_lock);
-	r = msg_send(get_sock, &q, offsetof(struct vault_nodes, node) + n * sizeof(*node), NULL, 0, 0);
+	r = msg_send(
+	    get_sock, &q, offsetof(struct vault_nodes, node) + n * sizeof(*node), NULL, 0, 0);
 	if (r == 0)
 		len = msg_recv(get_sock, &m, sizeof(m), got, &ngot, &truncated, 0);
 	pthread_mutex_unlock(&get_lock);

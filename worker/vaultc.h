@@ -15,25 +15,25 @@ struct inode;
 struct lane;
 
 /* Before threads exist. Takes over both sockets. */
-void	vault_init(int put, int get);
+void vault_init(int put, int get);
 
 /*
  * Make sure that the vault knows this inode before the lane's next message to the front. parent: the directory it was
  * found in, or NULL. What cannot be entrusted keeps its fd here for ever (until FORGET).
  */
-void	vault_put(struct lane *, struct inode *, struct inode *parent);
-void	vault_forget(struct lane *, uint64_t node);
+void vault_put(struct lane *, struct inode *, struct inode *parent);
+void vault_forget(struct lane *, uint64_t node);
 /* Send what vault_put() and vault_forget() collected. */
-void	vault_flush(struct lane *);
+void vault_flush(struct lane *);
 /* Everything is forgotten. */
-void	vault_reset(struct lane *);
+void vault_reset(struct lane *);
 /* Announce the mount of this inode, which must be the root's. */
-void	vault_root(const struct inode *);
+void vault_root(const struct inode *);
 
 /*
  * Get O_PATH fds for n (<= VAULT_BATCH) nodes: fd[i] is the caller's where error[i] is 0, else error[i] a negative
  * errno (-ESTALE: not known or gone; -EMFILE: no fd left here). Returns 0, or a negative errno for all of it.
  */
-int	vault_get(const uint64_t *node, size_t n, int *fd, int *error) ATTR_MUSTCHECK;
+int vault_get(const uint64_t *node, size_t n, int *fd, int *error) ATTR_MUSTCHECK;
 
 #endif

@@ -14,7 +14,7 @@
 #include "worker/resolve.h"
 
 #ifndef XATTR_SIZE_MAX
-#define XATTR_SIZE_MAX	65536
+#define XATTR_SIZE_MAX 65536
 #endif
 
 /* The inode, and the name it goes by in this thread's working directory. */
@@ -42,7 +42,9 @@ op_SETXATTR(struct lane *l, const struct rpc_hdr *h)
 	r = begin(q->node, &in, &path);
 	if (r != 0)
 		return r;
-	r = setxattr(path.s, rpc_name1(RPC_REQUEST, h), value, q->size, (int)q->flags) == -1 ? -errno : 0;
+	r = setxattr(path.s, rpc_name1(RPC_REQUEST, h), value, q->size, (int)q->flags) == -1
+	    ? -errno
+	    : 0;
 	inode_put(in);
 	return r != 0 ? r : ops_reply_ok(l, h);
 }
@@ -62,7 +64,8 @@ op_GETXATTR(struct lane *l, const struct rpc_hdr *h)
 	r = begin(q->node, &in, &path);
 	if (r != 0)
 		return r;
-	n = getxattr(path.s, rpc_name1(RPC_REQUEST, h), value, MIN(q->size, (uint32_t)XATTR_SIZE_MAX));
+	n = getxattr(
+	    path.s, rpc_name1(RPC_REQUEST, h), value, MIN(q->size, (uint32_t)XATTR_SIZE_MAX));
 	r = n == -1 ? -errno : 0;
 	inode_put(in);
 	return r != 0 ? r : ops_reply_count(l, h, (uint64_t)n);

@@ -49,33 +49,27 @@ START_TEST(semantics)
 	ck_assert(!nodes_known(0));
 	ck_assert(!nodes_known(2));
 	ck_assert(!nodes_known(UINT64_MAX));
-	ck_assert_int_eq(nodes_named(2, true, &n), 0);
+	ck_assert_int_eq(nodes_named(2), 0);
 	ck_assert(nodes_known(2));
-	ck_assert_int_eq(nodes_named(2, true, &n), 0);
-	/* Known to the guest: what is not delivered counts for the worker only. */
-	ck_assert_int_eq(nodes_named(2, false, &n), 0);
+	ck_assert_int_eq(nodes_named(2), 0);
 	ck_assert(!nodes_forget(2, 1, &n));
 	ck_assert_uint_eq(n, 77);
 	ck_assert(nodes_forget(2, 1, &n));
-	ck_assert_uint_eq(n, 3);
+	ck_assert_uint_eq(n, 2);
 	ck_assert(!nodes_known(2));
 	ck_assert(!nodes_forget(2, 1, &n));
-	/* Not known: the worker is told at once. */
-	ck_assert_int_eq(nodes_named(3, false, &n), 1);
-	ck_assert_uint_eq(n, 1);
-	ck_assert(!nodes_known(3));
 } END_TEST
 
 START_TEST(saturates)
 {
 	uint64_t n;
 
-	ck_assert_int_eq(nodes_named(9, true, &n), 0);
+	ck_assert_int_eq(nodes_named(9), 0);
 	ck_assert(!nodes_forget(9, 0, &n));
 	ck_assert(nodes_known(9));
 	ck_assert(nodes_forget(9, UINT64_MAX, &n));
 	ck_assert_uint_eq(n, 1);
-	ck_assert_int_eq(nodes_named(UINT64_MAX, true, &n), 0);
+	ck_assert_int_eq(nodes_named(UINT64_MAX), 0);
 	ck_assert(nodes_known(UINT64_MAX));
 	ck_assert(nodes_forget(UINT64_MAX, 2, &n));
 } END_TEST
@@ -86,8 +80,7 @@ START_TEST(root_and_zero)
 
 	ck_assert(!nodes_forget(NODE_ROOT, UINT64_MAX, &n));
 	ck_assert(!nodes_forget(0, UINT64_MAX, &n));
-	ck_assert_int_eq(nodes_named(NODE_ROOT, true, &n), 0);
-	ck_assert_int_eq(nodes_named(NODE_ROOT, false, &n), 0);
+	ck_assert_int_eq(nodes_named(NODE_ROOT), 0);
 	ck_assert(nodes_known(NODE_ROOT));
 	nodes_wipe();
 	ck_assert(nodes_known(NODE_ROOT));
@@ -99,7 +92,7 @@ START_TEST(million)
 	uint64_t n;
 
 	for (uint64_t id = 2; id < 2 + MANY; id++)
-		REQUIRE(nodes_named(id, true, &n) == 0);
+		REQUIRE(nodes_named(id) == 0);
 	for (uint64_t id = 2; id < 2 + 2 * MANY; id++)
 		REQUIRE(nodes_known(id) == (id < 2 + MANY));
 	/* Every third goes; the others must still be found. */
@@ -111,7 +104,7 @@ START_TEST(million)
 		REQUIRE(nodes_forget(id, 1, &n) == (id % 3 != 2));
 	for (uint64_t id = 2; id < 2 + MANY; id++)
 		REQUIRE(!nodes_known(id));
-	REQUIRE(nodes_named(7, true, &n) == 0);
+	REQUIRE(nodes_named(7) == 0);
 	nodes_wipe();
 	REQUIRE(!nodes_known(7));
 } END_TEST
@@ -133,14 +126,10 @@ START_TEST(random_ops)
 		uint64_t id = (k % 2 == 0 ? 2 : UINT64_C(1) << 40) + k, n = 0;
 		bool known = m[k].named > 0;
 
-		if (op < 6) {
-			REQUIRE(nodes_named(id, true, &n) == 0);
+		if (op < 8) {
+			REQUIRE(nodes_named(id) == 0);
 			m[k].nlookup++;
 			m[k].named++;
-		} else if (op < 8) {
-			REQUIRE(nodes_named(id, false, &n) == (known ? 0 : 1));
-			REQUIRE(known || n == 1);
-			m[k].named += known;
 		} else if (op < 14) {
 			uint32_t f = rnd(&seed) % 4;
 			bool gone = known && m[k].nlookup <= f;
@@ -173,13 +162,13 @@ hammer(void *arg)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint64_t id = 2 + rnd(&state) % SHARED, own = 1000 + (uint64_t)(uintptr_t)arg * ROUNDS + i;
 
-		if (nodes_named(id, true, &n) != 0)
+		if (nodes_named(id) != 0)
 			abort();
 		named++;
 		if (nodes_forget(id, rnd(&state) % 3, &n))
 			told += n;
 		/* And each its own, so that the tables grow meanwhile. */
-		if (nodes_named(own, true, &n) != 0 || !nodes_known(own))
+		if (nodes_named(own) != 0 || !nodes_known(own))
 			abort();
 		if (i % 2 == 0 && !nodes_forget(own, 1, &n))
 			abort();
@@ -226,7 +215,7 @@ user(void *arg)
 	for (unsigned i = 0; i < ROUNDS / 4; i++) {
 		uint64_t id = 2 + rnd(&state) % 1000;
 
-		if (nodes_named(id, true, &n) != 0)
+		if (nodes_named(id) != 0)
 			abort();
 		nodes_known(id);
 		nodes_forget(id, 1, &n);
