@@ -3,12 +3,15 @@
  * What the monitor says to its children and hears from them: fixed-size messages on SOCK_SEQPACKET sockets, same build
  * and machine on both ends.
  *
- * Control socket (CONTROL_FD in the child). Monitor to child: one CTL_START, first of all. Child to monitor: any number
- * of CTL_LOG, one CTL_READY when sealed, and from the front one CTL_DONE when its client has gone. EOF at either end
- * means: leave.
+ * Control socket (CONTROL_FD in the child). Monitor to child: one CTL_START, first of all; to the front also
+ * CTL_LANES after each restart of the worker. Child to monitor: any number of CTL_LOG, one CTL_READY when sealed; from
+ * the front CTL_RESUMED after each CTL_LANES, CTL_STUCK while a lane does not answer, and one CTL_DONE when its client
+ * has gone. EOF at either end means: leave.
  *
- * Vault sockets (worker to monitor's vault thread). "put": one-way VAULT_MOUNT, VAULT_PUT, VAULT_FORGET, VAULT_RESET.
- * "get": VAULT_GET, answered by VAULT_GOT. All that is in the put queue is taken before a get is answered.
+ * Vault sockets (worker to monitor's vault thread). "put": one-way VAULT_MOUNT, VAULT_PUT, VAULT_FORGET, VAULT_RESET,
+ * VAULT_PIN, VAULT_HOLD, VAULT_DROP. "get": VAULT_GET, answered by VAULT_GOT; VAULT_FIND, answered by VAULT_FOUND;
+ * VAULT_FETCH, answered by VAULT_GOT. All that is in the put queue is taken before a get is answered. When a worker
+ * dies, its put queue is drained to its end before the next worker is attached.
  */
 #ifndef PROTO_CONTROL_H
 #define PROTO_CONTROL_H
@@ -24,7 +27,16 @@
 #define TAG_MAX 36 /* virtio-fs, struct virtio_fs_config */
 #define REQUEST_QUEUES_MAX 16
 
-enum ctl_op { CTL_START_FRONT = 1, CTL_START_WORKER, CTL_READY, CTL_LOG, CTL_DONE };
+enum ctl_op {
+	CTL_START_FRONT = 1,
+	CTL_START_WORKER,
+	CTL_READY,
+	CTL_LOG,
+	CTL_DONE,
+	CTL_LANES,
+	CTL_RESUMED,
+	CTL_STUCK
+};
 
 struct ctl_hdr {
 	uint32_t op;
@@ -50,6 +62,7 @@ struct ctl_start_front {
 	uint32_t dev; /* DEV_* */
 	uint32_t nlanes; /* 1 (for the high-priority queue) + at least REQUEST_QUEUES_MAX */
 	uint32_t lanes_per_queue; /* most lanes one request queue may use, >= 1 */
+	uint32_t stuck_after; /* seconds until CTL_STUCK; 0 = never */
 	uint32_t uid, gid; /* to become; 0 = stay (rootless start) */
 	uint32_t pad;
 	uint32_t taglen; /* 0 = no --tag: no config space */
@@ -57,9 +70,13 @@ struct ctl_start_front {
 };
 
 /*
- * fds: [0] the shared directory (O_PATH|O_DIRECTORY), [1] vault put, [2] vault get, then nlanes lane sockets, then
- * nlanes arenas.
+ * fds: [0] the shared directory (O_PATH|O_DIRECTORY), [1] vault put, [2] vault get, [3] the journal (a sealed memfd
+ * of nlanes * JOURNAL_PAGE bytes, proto/journal.h), then nlanes lane sockets, then nlanes arenas; from the second worker
+ * on, the mount namespace of the first as the last one. The journal and the arenas are those of the first worker.
  */
+/* No id of an earlier worker is ever given out again, whether the vault learnt of it or not. */
+#define NODE_FIRST(incarnation) (((uint64_t)(incarnation) << 40) + 2)
+
 struct ctl_start_worker {
 	struct ctl_hdr h;
 	uint32_t seccomp;
@@ -68,7 +85,38 @@ struct ctl_start_worker {
 	uint32_t nlanes;
 	uint32_t sandbox; /* enum sandbox_mode */
 	uint32_t fd_budget; /* inode fds the worker may keep open */
-	uint64_t first_node; /* the first node id to give out (2 at the first start) */
+	uint64_t first_node; /* the first node id to give out: NODE_FIRST(incarnation) */
+	uint32_t incarnation; /* 0, and one more after each death */
+	uint32_t pad;
+};
+
+/*
+ * Monitor to front: a new worker serves from now on. fds: nlanes lane sockets, in the order of START. Arenas stay. What
+ * was unanswered is sent again over the new sockets when the old ones have been read to their end.
+ */
+struct ctl_lanes {
+	struct ctl_hdr h;
+	uint32_t nlanes;
+	uint32_t incarnation; /* of the worker: 1, 2, ... (the first worker was 0) */
+};
+
+/* Front to monitor: every lane in use has been taken over. */
+struct ctl_resumed {
+	struct ctl_hdr h;
+	uint32_t incarnation;
+	uint32_t replayed; /* requests to be sent again */
+	uint32_t failed;   /* requests answered EIO: in flight at two deaths */
+	uint32_t pad;
+	uint64_t ops; /* bit n: a request with RPC op n was in flight */
+};
+
+/* Front to monitor, at most once a stuck_after seconds and lane: the oldest request on it has waited so long. */
+struct ctl_stuck {
+	struct ctl_hdr h;
+	uint32_t lane;
+	uint32_t op;
+	uint32_t seconds;
+	uint32_t pad;
 };
 
 struct ctl_ready {
@@ -90,7 +138,20 @@ struct ctl_done {
 };
 enum ctl_done_reason { DONE_EOF, DONE_BAD_MESSAGE };
 
-enum vault_op { VAULT_MOUNT = 1, VAULT_PUT, VAULT_FORGET, VAULT_RESET, VAULT_GET, VAULT_GOT };
+enum vault_op {
+	VAULT_MOUNT = 1,
+	VAULT_PUT,
+	VAULT_FORGET,
+	VAULT_RESET,
+	VAULT_GET,
+	VAULT_GOT,
+	VAULT_PIN,   /* struct vault_put: keep these fds until FORGET, a handle would not bring the inodes back */
+	VAULT_FIND,  /* struct vault_put (node 0): which nodes are these inodes? */
+	VAULT_FOUND, /* struct vault_nodes: 0 = none that is known */
+	VAULT_HOLD,  /* struct vault_hold: keep this open directory until DROP (or RESET) */
+	VAULT_DROP,  /* struct vault_nodes: file handles instead of nodes */
+	VAULT_FETCH  /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
+};
 
 #define VAULT_BATCH 64u
 
@@ -122,6 +183,11 @@ struct vault_got { /* as many fds as there are zeros in error[], in order */
 	struct vault_hdr h;
 	int32_t
 	    error[VAULT_BATCH]; /* 0 or a negative errno: -EBADF unknown node, -ESTALE gone, ... */
+};
+
+struct vault_hold { /* 1 fd: a directory, open for reading; it stays the same open file description */
+	struct vault_hdr h;
+	uint64_t fh;
 };
 
 #define VAULT_MSG_MAX sizeof(struct vault_put)

@@ -93,7 +93,11 @@ struct rpc_file {
 /* Requests */
 struct rpc_none { struct rpc_hdr h; };
 struct rpc_node { struct rpc_hdr h; uint64_t node; };		/* also LOOKUP etc.: the parent */
-struct rpc_forget1 { uint64_t node, nlookup; };			/* x of FORGET */
+/*
+ * x of FORGET: the guest has no look-up of node left; the worker of this incarnation named it so often. A worker of
+ * another incarnation takes named for 0.
+ */
+struct rpc_forget1 { uint64_t node; uint32_t named, incarnation; };
 struct rpc_getattr { struct rpc_hdr h; struct rpc_file f; };
 struct rpc_setattr {
 	struct rpc_hdr h;
