@@ -31,7 +31,7 @@ struct journal_entry {
 	uint64_t ino1, ino2;
 	uint32_t dev1, dev2; /* major << 20 | minor */
 	uint16_t op;
-	uint16_t pad[7];
+	uint16_t pad[11];
 };
 
 static_assert(sizeof(struct journal_entry) == 64, "journal_entry layout");
