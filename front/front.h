@@ -42,6 +42,8 @@ struct request {
 	struct request *next; /* free list, pool list */
 	uint32_t slot;
 	uint32_t seq; /* makes a tag of a reused slot another one */
+	uint8_t deaths; /* workers that died while it was on the wire */
+	bool on_wire; /* sent to the present worker */
 	bool internal; /* no chain behind it */
 
 	struct vring_chain chain;
@@ -92,6 +94,7 @@ struct queue {
 	unsigned pack; /* the lane being filled */
 	uint32_t service_ns; /* moving average of a request's time on a lane */
 	uint8_t *rx; /* RPC_MSG_MAX */
+	int revive_fd; /* eventfd: new sockets wait in next_sock of the lanes */
 
 	/* requests */
 	struct request *slots; /* SLOTS_MAX */
@@ -143,13 +146,25 @@ void lanes_flush(struct queue *);
 bool lanes_reap(struct queue *);
 void lanes_wait(struct queue *);
 unsigned lanes_inflight(const struct queue *);
+/* lanes.c: Take every message of a lane that is there; at its end the lane is dead. */
+bool lanes_drain(struct queue *, struct lane *);
+/* lanes.c: Is this element of an unanswered message still waiting for its reply? Its request, or NULL. */
+struct request *
+lanes_outstanding(struct queue *, struct lane *, uint8_t msg, const struct rpc_hdr *);
+/* lanes.c: Answer a request on a lane as if the worker had said error. */
+void lanes_fail(struct queue *, struct request *, int error);
+
+/* replay.c: Take over the new sockets that wait for this queue's lanes, and begin to send again what was unanswered. */
+void lanes_revive(struct queue *);
+/* replay.c: The lane replays and nothing of it is on the wire: send the next one. */
+void lane_replay_next(struct queue *, struct lane *);
 
 /* fuse.c: Decode and start serving one popped request. */
 void fuse_dispatch(struct queue *, struct request *);
 /* session.c: Send the forgets collected so far. Not inside a lane_done. */
 void forgets_flush(struct queue *);
-/* session.c: Remember that the guest no longer knows node, which the worker named n times. */
-void forgets_add(struct queue *, uint64_t node, uint64_t n);
+/* session.c: Remember that the guest no longer knows the node. */
+void forgets_add(struct queue *, const struct rpc_forget1 *);
 /* session.c: forget handles and nodes, as at DESTROY. */
 void session_wipe(struct session *);
 

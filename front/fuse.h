@@ -95,8 +95,8 @@ void reply_done(struct request *, struct lane *, const struct rpc_hdr *, int);
 /* reply.c: The guest's form of what the worker said. */
 void attr_to_fuse(struct fuse_attr *, const struct rpc_attr *);
 /* reply.c: Count the node, which the guest will see, and fill in the entry. Returns 0 or -ENOMEM (not counted). */
-int entry_to_fuse(
-    struct request *, struct fuse_entry_out *, const struct rpc_entry_body *) ATTR_MUSTCHECK;
+int entry_to_fuse(struct request *, const struct lane *, struct fuse_entry_out *,
+    const struct rpc_entry_body *) ATTR_MUSTCHECK;
 
 /* fuse.c: Take one NUL-terminated name from var. Returns 0, -EINVAL (no NUL), or what rpc_check_name() says. */
 int fuse_name(

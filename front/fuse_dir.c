@@ -39,14 +39,14 @@ dirent_size(const uint8_t *p, size_t n)
 }
 
 static void
-translate_plus(struct request *r, uint8_t *p)
+translate_plus(struct request *r, const struct lane *l, uint8_t *p)
 {
 	struct rpc_direntplus w;
 	struct fuse_entry_out out;
 
 	memcpy(&w, p, sizeof(w));
 	memset(&out, 0, sizeof(out));
-	if (w.e.node == 0 || entry_to_fuse(r, &out, &w.e) != 0) {
+	if (w.e.node == 0 || entry_to_fuse(r, l, &out, &w.e) != 0) {
 		/* Not looked up: the guest takes only name, number and type from it. */
 		memset(&out, 0, sizeof(out));
 		out.attr.ino = w.e.attr.ino;
@@ -79,7 +79,7 @@ readdir_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 			fatalx("short directory entry from the worker");
 		entry += dirent_size(buf + at + entry, n - at - entry);
 		if (plus)
-			translate_plus(r, buf + at);
+			translate_plus(r, l, buf + at);
 		at += entry;
 	}
 	reply_body(r, buf, n);

@@ -38,7 +38,7 @@ entry_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 	(void)l;
 	(void)fd;
 	if (e == 0)
-		e = entry_to_fuse(r, &out, &w->e);
+		e = entry_to_fuse(r, l, &out, &w->e);
 	if (e != 0)
 		reply_error(r, e);
 	else
@@ -316,7 +316,7 @@ create_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 
 	(void)l;
 	if (e == 0)
-		e = entry_to_fuse(r, &out.e, &w->e);
+		e = entry_to_fuse(r, l, &out.e, &w->e);
 	if (e != 0) {
 		/* The handle was never published: the caller's reference was its only one. */
 		fd_close(&fd);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "common/msg.h"
@@ -16,16 +16,25 @@
 struct lane *
 lane_new(unsigned index, int sock, uint8_t *arena)
 {
+	const size_t size = (RPC_UNANSWERED_MAX + 1) * (size_t)RPC_MSG_MAX;
 	struct lane *l = calloc(1, sizeof(*l));
+	uint8_t *p;
 
-	if (l == NULL || (l->tx = aligned_alloc(64, RPC_MSG_MAX)) == NULL) {
+	if (l == NULL)
+		return NULL;
+	/* Pages that are never touched cost nothing. */
+	p = mmap(
+	    NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
 		free(l);
 		return NULL;
 	}
+	for (unsigned i = 0; i < RPC_UNANSWERED_MAX; i++)
+		l->tx[i] = p + i * (size_t)RPC_MSG_MAX;
+	l->replay_tx = p + RPC_UNANSWERED_MAX * (size_t)RPC_MSG_MAX;
 	l->index = index;
 	l->sock = sock;
 	l->arena = arena;
-	rpc_begin(&l->b, l->tx);
 	return l;
 }
 
@@ -78,6 +87,8 @@ lane_arena_put(struct lane *l, uint32_t off, uint32_t len)
 bool
 lane_has_room(const struct lane *l)
 {
+	if (l->dead || l->replaying)
+		return false;
 	if (l->b.count > 0)
 		return true;
 	for (unsigned i = 0; i < RPC_UNANSWERED_MAX; i++)
@@ -86,24 +97,38 @@ lane_has_room(const struct lane *l)
 	return false;
 }
 
-int
+void
+lane_begin(struct lane *l)
+{
+	if (l->b.count > 0)
+		return;
+	for (l->tx_msg = 0; l->left[l->tx_msg] != 0;)
+		l->tx_msg++;
+	rpc_begin(&l->b, l->tx[l->tx_msg]);
+}
+
+void
 lane_send(struct lane *l)
 {
 	struct timespec now;
 	struct rpc_batch *head;
 	size_t n;
-	int r;
 
-	n = rpc_finish(&l->b);
-	if (n == 0)
-		return 0;
-	head = (void *)l->tx;
+	if (l->b.count == 0 || (n = rpc_finish(&l->b)) == 0)
+		return;
+	head = (void *)l->tx[l->tx_msg];
 	head->cpu = (uint16_t)sched_getcpu();
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	l->sent_ns[l->tx_msg] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	l->total[l->tx_msg] = l->left[l->tx_msg] = l->b.count;
+	if (l->inflight == 0) {
+		atomic_store_explicit(&l->waiting_op, rpc_first(head)->op, memory_order_relaxed);
+		atomic_store_explicit(
+		    &l->waiting_since, l->sent_ns[l->tx_msg], memory_order_relaxed);
+	}
 	l->inflight += l->b.count;
-	r = msg_send(l->sock, l->tx, n, NULL, 0, 0);
-	rpc_begin(&l->b, l->tx);
-	return r == 0 ? 0 : -EPIPE;
+	l->b.count = 0;
+	/* A peer that is gone shows at the next receive. */
+	if (msg_send(l->sock, head, n, NULL, 0, 0) != 0)
+		return;
 }

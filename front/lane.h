@@ -6,6 +6,7 @@
 #ifndef FRONT_LANE_H
 #define FRONT_LANE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,14 +21,28 @@ struct lane {
 	int sock;
 	uint8_t *arena;
 	struct rpc_builder b;
-	uint8_t *tx; /* RPC_MSG_MAX, b's buffer */
-	uint8_t tx_msg; /* which of left[] b will be */
+	uint8_t tx_msg; /* which message b will be */
 	unsigned inflight; /* requests sent and not answered */
+	/* Messages out. Their bytes stay until all is answered: the next worker may have to hear them again. */
+	uint8_t *tx[RPC_UNANSWERED_MAX]; /* RPC_MSG_MAX each */
 	uint64_t sent_ns[RPC_UNANSWERED_MAX]; /* CLOCK_MONOTONIC */
-	uint16_t total[RPC_UNANSWERED_MAX]; /* requests in each message out */
+	uint16_t total[RPC_UNANSWERED_MAX]; /* requests in it */
 	uint16_t left[RPC_UNANSWERED_MAX]; /* not yet answered; 0 = free */
 	uint64_t used[ARENA_PAGES / 64]; /* a bit a page */
 	unsigned used_pages;
+
+	/* The worker's death (front/restart.c, front/replay.c) */
+	uint32_t incarnation; /* of the worker at the other end */
+	bool dead; /* read to its end: wait for the next worker */
+	bool replaying; /* one by one; nothing new meanwhile */
+	uint8_t replay_msg; /* where in tx[] the replay is */
+	uint32_t replay_at;
+	uint8_t *replay_tx; /* RPC_MSG_MAX */
+	_Atomic uint64_t next; /* from the monitor: incarnation << 32 | socket + 1; 0 = none */
+
+	/* For the watch: since when the oldest request waits (CLOCK_MONOTONIC ns, 0 = none), and which op it is. */
+	_Atomic uint64_t waiting_since;
+	_Atomic uint16_t waiting_op;
 };
 
 /* A lane on sock and arena (both from the monitor, checked). NULL when out of memory. */
@@ -37,12 +52,15 @@ struct lane *lane_new(unsigned index, int sock, uint8_t *arena);
 int lane_arena_get(struct lane *, uint32_t len, uint32_t *off) ATTR_MUSTCHECK;
 void lane_arena_put(struct lane *, uint32_t off, uint32_t len);
 
-/* Is there a free message to build, and room in it? */
+/* Is there a message to add to: one begun, or room for another? False while the lane is dead or replays. */
 bool lane_has_room(const struct lane *);
+/* Begin a message if none is; lane_has_room() was true. */
+void lane_begin(struct lane *);
 
 /*
- * Send the message under construction, if any. Returns 0, or -EPIPE when the worker is gone.
+ * Send the message under construction, if any. If the worker is gone, the message counts as sent all the same: it is
+ * unanswered, and the next worker will hear it.
  */
-int lane_send(struct lane *) ATTR_MUSTCHECK;
+void lane_send(struct lane *);
 
 #endif

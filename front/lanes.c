@@ -64,23 +64,6 @@ choose(struct queue *q)
 	return least_loaded(q);
 }
 
-static void
-send_or_die(struct lane *l)
-{
-	if (lane_send(l) != 0)
-		fatalx("lane %u: the worker is gone", l->index);
-}
-
-static uint8_t
-free_msg(const struct lane *l)
-{
-	uint8_t i = 0;
-
-	while (l->left[i] != 0)
-		i++;
-	return i;
-}
-
 /* Add to this lane, which has room. Returns the element, or NULL when the batch or arena is full. */
 static void *
 add_to(struct lane *l, struct request *r, uint16_t op, uint32_t alen, const void *x, size_t nx,
@@ -91,8 +74,7 @@ add_to(struct lane *l, struct request *r, uint16_t op, uint32_t alen, const void
 
 	if (alen > 0 && lane_arena_get(l, alen, &aoff) != 0)
 		return NULL;
-	if (l->b.count == 0)
-		l->tx_msg = free_msg(l);
+	lane_begin(l);
 	h = rpc_add(&l->b, RPC_REQUEST, op, tag_of(r), x, nx, n1, l1, n2, l2);
 	if (h == NULL) {
 		if (alen > 0)
@@ -103,6 +85,8 @@ add_to(struct lane *l, struct request *r, uint16_t op, uint32_t alen, const void
 	h->alen = r->alen = alen;
 	r->lane = l;
 	r->msg = l->tx_msg;
+	r->deaths = 0;
+	r->on_wire = true;
 	return h;
 }
 
@@ -127,7 +111,7 @@ lanes_add(struct request *r, uint16_t op, lane_done done, uint32_t alen, const v
 			h = add_to(l, r, op, alen, x, nx, n1, l1, n2, l2);
 			if (h != NULL)
 				break;
-			send_or_die(l);
+			lane_send(l);
 			if (lane_has_room(l) &&
 			    (h = add_to(l, r, op, alen, x, nx, n1, l1, n2, l2)) != NULL)
 				break;
@@ -144,13 +128,13 @@ void
 lanes_flush(struct queue *q)
 {
 	for (unsigned i = 0; i < q->nlanes; i++)
-		if (q->lane[i]->b.count > 0)
-			send_or_die(q->lane[i]);
+		if (!q->lane[i]->dead && !q->lane[i]->replaying)
+			lane_send(q->lane[i]);
 }
 
 /* A message is answered to its end: learn how long a request of it took. */
 static void
-learn(struct queue *q, struct lane *l, uint8_t msg)
+learn(struct queue *q, const struct lane *l, uint8_t msg)
 {
 	uint64_t each = (pace_now() - l->sent_ns[msg]) / l->total[msg];
 	int64_t diff;
@@ -171,22 +155,74 @@ checked_file(struct lane *l, int fd)
 	return fd;
 }
 
+/* For the watch: how long the oldest request on the lane waits now. */
 static void
-take_reply(struct queue *q, struct lane *l, const struct rpc_hdr *h, int fd)
+note_oldest(struct queue *q, struct lane *l)
+{
+	uint64_t oldest = 0;
+	uint16_t op = 0;
+
+	for (uint8_t i = 0; i < RPC_UNANSWERED_MAX; i++) {
+		if (l->left[i] == 0 || (oldest != 0 && l->sent_ns[i] >= oldest))
+			continue;
+		oldest = l->sent_ns[i];
+		for (struct rpc_hdr *h = rpc_first(l->tx[i]); h != NULL; h = rpc_next(l->tx[i], h))
+			if (lanes_outstanding(q, l, i, h) != NULL) {
+				op = h->op;
+				break;
+			}
+	}
+	atomic_store_explicit(&l->waiting_op, op, memory_order_relaxed);
+	atomic_store_explicit(&l->waiting_since, oldest, memory_order_relaxed);
+}
+
+struct request *
+lanes_outstanding(struct queue *q, struct lane *l, uint8_t msg, const struct rpc_hdr *h)
 {
 	uint32_t slot = (uint32_t)h->tag;
 	struct request *r;
 
 	if (slot >= SLOTS_MAX)
-		fatalx("lane %u: reply to an unknown tag", l->index);
+		return NULL;
 	r = &q->slots[slot];
-	if (r->lane != l || r->seq != h->tag >> 32 || r->op != h->op || l->left[r->msg] == 0)
-		fatalx("lane %u: reply %s to what was not asked", l->index, rpc_op_name(h->op));
-	if (--l->left[r->msg] == 0)
+	return r->lane == l && r->msg == msg && r->seq == h->tag >> 32 ? r : NULL;
+}
+
+/* The request has its reply: account for it, let it go on, and give its arena back. */
+static void
+answer(struct queue *q, struct request *r, const struct rpc_hdr *h, int fd)
+{
+	struct lane *l = r->lane;
+	uint32_t aoff = r->aoff, alen = r->alen;
+
+	if (--l->left[r->msg] == 0 && !l->dead && !l->replaying)
 		learn(q, l, r->msg);
 	l->inflight--;
 	r->lane = NULL;
 	r->done(r, l, h, fd);
+	if (alen > 0)
+		lane_arena_put(l, aoff, alen);
+}
+
+void
+lanes_fail(struct queue *q, struct request *r, int error)
+{
+	const struct rpc_hdr h = { .len = sizeof(h), .op = r->op, .error = error };
+
+	answer(q, r, &h, -1);
+}
+
+static void
+take_reply(struct queue *q, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	uint32_t slot = (uint32_t)h->tag;
+	struct request *r = slot < SLOTS_MAX ? &q->slots[slot] : NULL;
+
+	/* A request that is to be sent again is not on the wire: nobody can answer it. */
+	if (r == NULL || r->lane != l || r->seq != h->tag >> 32 || r->op != h->op ||
+	    l->left[r->msg] == 0 || !r->on_wire)
+		fatalx("lane %u: reply %s to what was not asked", l->index, rpc_op_name(h->op));
+	answer(q, r, h, fd);
 }
 
 static void
@@ -197,39 +233,50 @@ take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, b
 	if (rpc_check(RPC_REPLY, q->rx, n, lost ? RPC_FDS_LOST : nfds) != 0)
 		fatalx("lane %u: malformed message from the worker", l->index);
 	for (struct rpc_hdr *h = rpc_first(q->rx); h != NULL; h = rpc_next(q->rx, h)) {
-		uint32_t slot = (uint32_t)h->tag, aoff = 0, alen = 0;
 		int fd = -1;
 
 		/* Fds arrive in order; those the kernel could not deliver are the last ones. */
 		if ((h->flags & RPC_F_FD) != 0 && next_fd < nfds)
 			fd = checked_file(l, fds[next_fd++]);
-		if (slot < SLOTS_MAX) {
-			aoff = q->slots[slot].aoff;
-			alen = q->slots[slot].alen;
-		}
 		take_reply(q, l, h, fd);
-		if (alen > 0)
-			lane_arena_put(l, aoff, alen);
 	}
 	if (next_fd < nfds)
 		fatalx("lane %u: the worker sent fds that belong to nothing", l->index);
 }
 
-/* Take one message from a lane if there is one. */
+/* Take one message from a lane if there is one; at the end of the worker the lane is dead. */
 static bool
 reap_one(struct queue *q, struct lane *l)
 {
 	int fds[RPC_BATCH_MAX], lost = 0;
-	size_t nfds = RPC_BATCH_MAX;
+	size_t nfds;
 	ssize_t n;
 
-	n = msg_recv(l->sock, q->rx, RPC_MSG_MAX, fds, &nfds, &lost, MSG_DONTWAIT);
+	/* A worker that dies with messages unread is reported once, before what it sent. */
+	do {
+		nfds = RPC_BATCH_MAX;
+		n = msg_recv(l->sock, q->rx, RPC_MSG_MAX, fds, &nfds, &lost, MSG_DONTWAIT);
+	} while (n == -ECONNRESET);
 	if (n == -EAGAIN)
 		return false;
-	if (n <= 0)
-		fatalx("lane %u: the worker is gone", l->index);
+	if (n == 0) {
+		l->dead = true;
+		return false;
+	}
+	if (n < 0)
+		fatalx("lane %u: unreadable message from the worker", l->index);
 	take_message(q, l, (size_t)n, fds, nfds, lost != 0);
 	return true;
+}
+
+bool
+lanes_drain(struct queue *q, struct lane *l)
+{
+	bool any = false;
+
+	while (!l->dead && reap_one(q, l))
+		any = true;
+	return any;
 }
 
 /* Take every reply that is there. Returns true if there was any. */
@@ -238,26 +285,36 @@ lanes_reap(struct queue *q)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < q->nlanes; i++)
-		while (q->lane[i]->inflight > 0 && reap_one(q, q->lane[i]))
-			any = true;
+	for (unsigned i = 0; i < q->nlanes; i++) {
+		struct lane *l = q->lane[i];
+
+		if (l->inflight == 0 || !lanes_drain(q, l))
+			continue;
+		any = true;
+		if (l->replaying && !l->dead)
+			lane_replay_next(q, l);
+		note_oldest(q, l);
+	}
 	return any;
 }
 
-/* Send what is built and sleep until some lane has answered. */
+/* Send what is built and sleep until some lane has answered, or there is a new worker. */
 void
 lanes_wait(struct queue *q)
 {
-	struct pollfd p[RPC_LANES_MAX];
+	struct pollfd p[1 + RPC_LANES_MAX];
 	nfds_t n = 0;
 
 	lanes_flush(q);
+	p[n++] = (struct pollfd){ .fd = q->revive_fd, .events = POLLIN };
 	for (unsigned i = 0; i < q->nlanes; i++)
-		if (q->lane[i]->inflight > 0)
+		if (q->lane[i]->inflight > 0 && !q->lane[i]->dead)
 			p[n++] = (struct pollfd){ .fd = q->lane[i]->sock, .events = POLLIN };
-	if (lanes_reap(q) || n == 0)
+	if (lanes_reap(q))
 		return;
 	if (ppoll(p, n, NULL, NULL) == -1 && errno != EINTR)
 		fatal("ppoll");
+	if (p[0].revents != 0)
+		lanes_revive(q);
 	lanes_reap(q);
 }

@@ -16,6 +16,7 @@
 #include "front/front.h"
 #include "front/nodes.h"
 #include "front/pool.h"
+#include "front/restart.h"
 #include "front/seccomp.h"
 #include "front/vhost_user.h"
 #include "proto/control.h"
@@ -108,14 +109,14 @@ main(void)
 	make_lanes(&conf, fds + 1, lanes);
 	make_queues(&conf, lanes);
 	pool_start(POOL_THREADS);
+	restart_start(&device, CONTROL_FD, lanes, conf.nlanes, conf.stuck_after);
 
 	/* Seal. */
 	front_seccomp(conf.seccomp);
 	child_ready(CONTROL_FD);
 
 	/* Serve: from here on the guest may speak. */
-	done.reason = vhost_user_serve(&device, vmm, CONTROL_FD) == VHOST_EOF ? DONE_EOF
-									      : DONE_BAD_MESSAGE;
+	done.reason = vhost_user_serve(&device, vmm, -1) == VHOST_EOF ? DONE_EOF : DONE_BAD_MESSAGE;
 	report();
 	if (msg_send(CONTROL_FD, &done, sizeof(done), NULL, 0, 0) != 0)
 		_exit(1);

@@ -4,8 +4,8 @@
  * grows by doubling. 24 bytes an inode. Node ids come from the worker, look-up counts from the guest; neither is
  * trusted: an id the worker never named is unknown, a count saturates.
  *
- * "named" counts the replies in which the worker named the node since the entry was made. FORGET carries it to the
- * worker, which drops the inode only when it has named it that often: a forget that overtakes an entry reply on another
+ * "named" counts the replies in which the worker of "incarnation" named the node since the entry was made. FORGET
+ * carries both to the worker, which drops the inode only when it has named it that often: a forget that overtakes an entry reply on another
  * lane thus cannot drop an inode that the guest is about to see. Runs in: front, all queue threads.
  */
 #include "front/nodes.h"
@@ -23,7 +23,8 @@
 struct node {
 	uint64_t id; /* 0 = free */
 	uint64_t nlookup; /* the guest's */
-	uint64_t named; /* the worker's */
+	uint32_t named; /* by the worker of this incarnation */
+	uint32_t incarnation;
 };
 
 struct shard {
@@ -140,7 +141,7 @@ nodes_known(uint64_t id)
 }
 
 int
-nodes_named(uint64_t id)
+nodes_named(uint64_t id, uint32_t incarnation)
 {
 	struct shard *s = shard_of(id);
 	struct node *e;
@@ -158,7 +159,13 @@ nodes_named(uint64_t id)
 		e->id = id;
 		s->used++;
 	}
-	e->named++;
+	/* A late reply of a dead worker names nothing to the present one. */
+	if (incarnation > e->incarnation) {
+		e->incarnation = incarnation;
+		e->named = 0;
+	}
+	if (incarnation == e->incarnation)
+		e->named++;
 	e->nlookup++;
 out:
 	pthread_mutex_unlock(&s->lock);
@@ -166,7 +173,7 @@ out:
 }
 
 bool
-nodes_forget(uint64_t id, uint64_t n, uint64_t *nlookup)
+nodes_forget(uint64_t id, uint64_t n, struct rpc_forget1 *f)
 {
 	struct shard *s = shard_of(id);
 	struct node *e;
@@ -179,7 +186,9 @@ nodes_forget(uint64_t id, uint64_t n, uint64_t *nlookup)
 	if (e->id == id) {
 		e->nlookup -= e->nlookup < n ? e->nlookup : n;
 		if (e->nlookup == 0) {
-			*nlookup = e->named;
+			*f = (struct rpc_forget1){
+				.node = id, .named = e->named, .incarnation = e->incarnation
+			};
 			remove_at(s, e);
 			gone = true;
 		}

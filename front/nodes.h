@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/attr.h"
+#include "proto/rpc.h"
 
 #define NODE_ROOT 1u
 
@@ -19,14 +20,16 @@ void nodes_init(void);
 /* May the guest use this number? */
 bool nodes_known(uint64_t node);
 
-/* The worker named node in a reply that the guest will see. Returns 0 or -ENOMEM (not counted). */
-int nodes_named(uint64_t node) ATTR_MUSTCHECK;
+/*
+ * The worker of this incarnation named node in a reply that the guest will see. Returns 0 or -ENOMEM (not counted).
+ */
+int nodes_named(uint64_t node, uint32_t incarnation) ATTR_MUSTCHECK;
 
 /*
- * The guest forgets n look-ups. Returns true if it has none left: *nlookup is what the worker must be told. The root and
- * unknown nodes are never forgotten.
+ * The guest forgets n look-ups. Returns true if it has none left: *f is what the worker must be told. The root and unknown
+ * nodes are never forgotten.
  */
-bool nodes_forget(uint64_t node, uint64_t n, uint64_t *nlookup);
+bool nodes_forget(uint64_t node, uint64_t n, struct rpc_forget1 *f);
 
 /* Forget everything but the root, without telling the worker (which gets RESET). */
 void nodes_wipe(void);

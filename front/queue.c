@@ -180,7 +180,7 @@ drain_fd(int fd)
 static void
 sleep_until_work(struct queue *q, bool taking)
 {
-	struct pollfd p[2 + RPC_LANES_MAX];
+	struct pollfd p[3 + RPC_LANES_MAX];
 	nfds_t n = 0;
 	bool kicks = taking && !atomic_load(&q->starved);
 
@@ -189,8 +189,9 @@ sleep_until_work(struct queue *q, bool taking)
 	p[n++] = (struct pollfd){ .fd = q->wake_fd, .events = POLLIN };
 	p[n++] = (struct pollfd){ .fd = kicks && !q->ring.broken ? q->kick_fd : -1,
 		.events = POLLIN };
+	p[n++] = (struct pollfd){ .fd = q->revive_fd, .events = POLLIN };
 	for (unsigned i = 0; i < q->nlanes; i++)
-		if (q->lane[i]->inflight > 0)
+		if (q->lane[i]->inflight > 0 && !q->lane[i]->dead)
 			p[n++] = (struct pollfd){ .fd = q->lane[i]->sock, .events = POLLIN };
 	if (ppoll(p, n, NULL, NULL) == -1) {
 		if (errno != EINTR)
@@ -205,6 +206,8 @@ sleep_until_work(struct queue *q, bool taking)
 		if ((p[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
 			q->ring.broken = true;
 	}
+	if (p[2].revents != 0)
+		lanes_revive(q);
 	if (kicks)
 		vring_disable_kick(&q->ring);
 }
@@ -244,6 +247,8 @@ obey(struct queue *q)
 		break;
 	}
 	pthread_mutex_unlock(&q->ctl_lock);
+	/* While it stood still there may have been a new worker. */
+	lanes_revive(q);
 	return taking;
 }
 
@@ -416,7 +421,8 @@ queue_new(struct device *d, struct session *s, unsigned index, struct lane **lan
 	q->nlanes = nlanes;
 	q->kick_fd = -1;
 	q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (q->wake_fd == -1)
+	q->revive_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->wake_fd == -1 || q->revive_fd == -1)
 		fatal("eventfd");
 	vring_init(&q->ring);
 	make_slots(q);

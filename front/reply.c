@@ -137,15 +137,17 @@ attr_to_fuse(struct fuse_attr *a, const struct rpc_attr *w)
 }
 
 int
-entry_to_fuse(struct request *r, struct fuse_entry_out *out, const struct rpc_entry_body *e)
+entry_to_fuse(struct request *r, const struct lane *l, struct fuse_entry_out *out,
+    const struct rpc_entry_body *e)
 {
+	const struct rpc_forget1 f = { .node = e->node, .named = 1, .incarnation = l->incarnation };
 	int ret;
 
 	if (e->node == 0)
 		fatalx("the worker named no inode");
-	ret = nodes_named(e->node);
+	ret = nodes_named(e->node, l->incarnation);
 	if (ret != 0) {
-		forgets_add(r->q, e->node, 1);
+		forgets_add(r->q, &f);
 		return ret;
 	}
 	memset(out, 0, sizeof(*out));

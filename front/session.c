@@ -133,12 +133,12 @@ int
 fuse_forget(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	const struct fuse_forget_in *in = arg;
-	uint64_t n;
+	struct rpc_forget1 f;
 
 	(void)var;
 	(void)varlen;
-	if (nodes_forget(r->in.nodeid, in->nlookup, &n))
-		forgets_add(r->q, r->in.nodeid, n);
+	if (nodes_forget(r->in.nodeid, in->nlookup, &f))
+		forgets_add(r->q, &f);
 	reply_none(r);
 	return 0;
 }
@@ -154,18 +154,18 @@ fuse_batch_forget(struct request *r, const void *arg, const char *var, size_t va
 		return -EINVAL;
 	for (uint32_t i = 0; i < in->count; i++) {
 		struct fuse_forget_one one;
-		uint64_t n;
+		struct rpc_forget1 f;
 
 		memcpy(&one, var + i * sizeof(one), sizeof(one));
-		if (nodes_forget(one.nodeid, one.nlookup, &n))
-			forgets_add(r->q, one.nodeid, n);
+		if (nodes_forget(one.nodeid, one.nlookup, &f))
+			forgets_add(r->q, &f);
 	}
 	reply_none(r);
 	return 0;
 }
 
 void
-forgets_add(struct queue *q, uint64_t node, uint64_t n)
+forgets_add(struct queue *q, const struct rpc_forget1 *f)
 {
 	if (q->nforgets == q->forgets_room) {
 		size_t room = q->forgets_room == 0 ? RPC_FORGETS_MAX : q->forgets_room * 2;
@@ -176,7 +176,7 @@ forgets_add(struct queue *q, uint64_t node, uint64_t n)
 		q->forgets = p;
 		q->forgets_room = room;
 	}
-	q->forgets[q->nforgets++] = (struct rpc_forget1){ .node = node, .nlookup = n };
+	q->forgets[q->nforgets++] = *f;
 }
 
 static void

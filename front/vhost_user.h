@@ -13,8 +13,8 @@ enum vhost_end {
 };
 
 /*
- * Serve the connection sock until it ends; also ends (as VHOST_EOF) when control (the monitor's socket) is readable or
- * closed: the monitor says nothing after START, so that means leave. Closes every fd it was given. On
+ * Serve the connection sock until it ends; also ends (as VHOST_EOF) when the socket control is readable or closed, if
+ * it is not -1. Closes every fd it was given. On
  * return all rings are abandoned: the process is expected to end.
  */
 enum vhost_end vhost_user_serve(struct device *, int sock, int control);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The front's ear for the monitor: new workers, and the end. */
+#ifndef FRONT_RESTART_H
+#define FRONT_RESTART_H
+
+#include <stdint.h>
+
+struct device;
+struct lane;
+struct queue;
+
+/* What one queue found when it took over its new lanes. */
+struct resumed {
+	uint32_t incarnation;
+	uint32_t replayed, failed; /* requests sent again; answered EIO */
+	uint64_t ops; /* bit n: RPC op n was on the wire */
+};
+
+/*
+ * Start the thread that listens to the monitor on control from now on: the end of control ends the process. It
+ * also reports lanes that do not answer for stuck_after seconds (0 = never). lanes: all nlanes of them, for ever.
+ * Before the seal.
+ */
+void restart_start(
+    struct device *, int control, struct lane **lanes, uint32_t nlanes, uint32_t stuck_after);
+
+/* A queue has taken over its lanes. Queue thread. */
+void restart_resumed(struct queue *, const struct resumed *);
+
+#endif
