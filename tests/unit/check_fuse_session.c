@@ -162,7 +162,7 @@ START_TEST(forget)
 	ck_assert_uint_eq(((const struct rpc_hdr *)rig_rpc(RPC_FORGET))->nx, 1);
 	x = rpc_x(RPC_REQUEST, fake_rpc());
 	ck_assert_uint_eq(x->node, FILE_NODE);
-	ck_assert_uint_eq(x->nlookup, 3);
+	ck_assert_uint_eq(x->named, 3);
 	ck_assert(fake_answer(NULL, 0, NULL, 0, -1));
 	ck_assert_uint_eq(fake.live, 0);
 } END_TEST

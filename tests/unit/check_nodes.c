@@ -14,6 +14,25 @@
 
 #include "common/attr.h"
 
+static int
+say(uint64_t id)
+{
+	return nodes_named(id, 0);
+}
+
+static bool
+forget(uint64_t id, uint64_t n, uint64_t *count)
+{
+	struct rpc_forget1 f = { 0 };
+
+	if (!nodes_forget(id, n, &f))
+		return false;
+	ck_assert_uint_eq(f.node, id);
+	ck_assert_uint_eq(f.incarnation, 0);
+	*count = f.named;
+	return true;
+}
+
 #define MANY		1000000u
 #define NTHREADS	4u
 #define ROUNDS		100000u
@@ -49,38 +68,52 @@ START_TEST(semantics)
 	ck_assert(!nodes_known(0));
 	ck_assert(!nodes_known(2));
 	ck_assert(!nodes_known(UINT64_MAX));
-	ck_assert_int_eq(nodes_named(2), 0);
+	ck_assert_int_eq(say(2), 0);
 	ck_assert(nodes_known(2));
-	ck_assert_int_eq(nodes_named(2), 0);
-	ck_assert(!nodes_forget(2, 1, &n));
+	ck_assert_int_eq(say(2), 0);
+	ck_assert(!forget(2, 1, &n));
 	ck_assert_uint_eq(n, 77);
-	ck_assert(nodes_forget(2, 1, &n));
+	ck_assert(forget(2, 1, &n));
 	ck_assert_uint_eq(n, 2);
 	ck_assert(!nodes_known(2));
-	ck_assert(!nodes_forget(2, 1, &n));
+	ck_assert(!forget(2, 1, &n));
+} END_TEST
+
+/* What a dead worker said is not held against the next one. */
+START_TEST(incarnations)
+{
+	struct rpc_forget1 f;
+
+	ck_assert_int_eq(nodes_named(5, 0), 0);
+	ck_assert_int_eq(nodes_named(5, 0), 0);
+	ck_assert_int_eq(nodes_named(5, 2), 0);
+	ck_assert_int_eq(nodes_named(5, 1), 0);
+	ck_assert(!nodes_forget(5, 3, &f));
+	ck_assert(nodes_forget(5, 1, &f));
+	ck_assert(f.node == 5 && f.named == 1 && f.incarnation == 2);
 } END_TEST
 
 START_TEST(saturates)
 {
 	uint64_t n;
 
-	ck_assert_int_eq(nodes_named(9), 0);
-	ck_assert(!nodes_forget(9, 0, &n));
+	ck_assert_int_eq(say(9), 0);
+	ck_assert(!forget(9, 0, &n));
 	ck_assert(nodes_known(9));
-	ck_assert(nodes_forget(9, UINT64_MAX, &n));
+	ck_assert(forget(9, UINT64_MAX, &n));
 	ck_assert_uint_eq(n, 1);
-	ck_assert_int_eq(nodes_named(UINT64_MAX), 0);
+	ck_assert_int_eq(say(UINT64_MAX), 0);
 	ck_assert(nodes_known(UINT64_MAX));
-	ck_assert(nodes_forget(UINT64_MAX, 2, &n));
+	ck_assert(forget(UINT64_MAX, 2, &n));
 } END_TEST
 
 START_TEST(root_and_zero)
 {
 	uint64_t n = 5;
 
-	ck_assert(!nodes_forget(NODE_ROOT, UINT64_MAX, &n));
-	ck_assert(!nodes_forget(0, UINT64_MAX, &n));
-	ck_assert_int_eq(nodes_named(NODE_ROOT), 0);
+	ck_assert(!forget(NODE_ROOT, UINT64_MAX, &n));
+	ck_assert(!forget(0, UINT64_MAX, &n));
+	ck_assert_int_eq(say(NODE_ROOT), 0);
 	ck_assert(nodes_known(NODE_ROOT));
 	nodes_wipe();
 	ck_assert(nodes_known(NODE_ROOT));
@@ -92,19 +125,19 @@ START_TEST(million)
 	uint64_t n;
 
 	for (uint64_t id = 2; id < 2 + MANY; id++)
-		REQUIRE(nodes_named(id) == 0);
+		REQUIRE(say(id) == 0);
 	for (uint64_t id = 2; id < 2 + 2 * MANY; id++)
 		REQUIRE(nodes_known(id) == (id < 2 + MANY));
 	/* Every third goes; the others must still be found. */
 	for (uint64_t id = 2; id < 2 + MANY; id += 3)
-		REQUIRE(nodes_forget(id, 1, &n) && n == 1);
+		REQUIRE(forget(id, 1, &n) && n == 1);
 	for (uint64_t id = 2; id < 2 + MANY; id++)
 		REQUIRE(nodes_known(id) == (id % 3 != 2));
 	for (uint64_t id = 2; id < 2 + MANY; id++)
-		REQUIRE(nodes_forget(id, 1, &n) == (id % 3 != 2));
+		REQUIRE(forget(id, 1, &n) == (id % 3 != 2));
 	for (uint64_t id = 2; id < 2 + MANY; id++)
 		REQUIRE(!nodes_known(id));
-	REQUIRE(nodes_named(7) == 0);
+	REQUIRE(say(7) == 0);
 	nodes_wipe();
 	REQUIRE(!nodes_known(7));
 } END_TEST
@@ -127,14 +160,14 @@ START_TEST(random_ops)
 		bool known = m[k].named > 0;
 
 		if (op < 8) {
-			REQUIRE(nodes_named(id) == 0);
+			REQUIRE(say(id) == 0);
 			m[k].nlookup++;
 			m[k].named++;
 		} else if (op < 14) {
 			uint32_t f = rnd(&seed) % 4;
 			bool gone = known && m[k].nlookup <= f;
 
-			REQUIRE(nodes_forget(id, f, &n) == gone);
+			REQUIRE(forget(id, f, &n) == gone);
 			REQUIRE(!gone || n == m[k].named);
 			m[k].nlookup -= known ? MIN(f, m[k].nlookup) : 0;
 			if (gone)
@@ -162,15 +195,15 @@ hammer(void *arg)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint64_t id = 2 + rnd(&state) % SHARED, own = 1000 + (uint64_t)(uintptr_t)arg * ROUNDS + i;
 
-		if (nodes_named(id) != 0)
+		if (say(id) != 0)
 			abort();
 		named++;
-		if (nodes_forget(id, rnd(&state) % 3, &n))
+		if (forget(id, rnd(&state) % 3, &n))
 			told += n;
 		/* And each its own, so that the tables grow meanwhile. */
-		if (nodes_named(own) != 0 || !nodes_known(own))
+		if (say(own) != 0 || !nodes_known(own))
 			abort();
-		if (i % 2 == 0 && !nodes_forget(own, 1, &n))
+		if (i % 2 == 0 && !forget(own, 1, &n))
 			abort();
 	}
 	atomic_fetch_add(&named_total, named);
@@ -189,7 +222,7 @@ START_TEST(threads)
 	for (unsigned i = 0; i < NTHREADS; i++)
 		pthread_join(t[i], NULL);
 	for (uint64_t id = 2; id < 2 + SHARED; id++)
-		if (nodes_forget(id, UINT64_MAX, &n))
+		if (forget(id, UINT64_MAX, &n))
 			told_total += n;
 	ck_assert_uint_eq(named_total, told_total);
 	for (uint64_t i = 0; i < (uint64_t)NTHREADS * ROUNDS; i++)
@@ -215,10 +248,10 @@ user(void *arg)
 	for (unsigned i = 0; i < ROUNDS / 4; i++) {
 		uint64_t id = 2 + rnd(&state) % 1000;
 
-		if (nodes_named(id) != 0)
+		if (say(id) != 0)
 			abort();
 		nodes_known(id);
-		nodes_forget(id, 1, &n);
+		forget(id, 1, &n);
 	}
 	return NULL;
 }
@@ -250,6 +283,7 @@ main(void)
 
 	tcase_add_checked_fixture(ok, setup, NULL);
 	tcase_add_test(ok, semantics);
+	tcase_add_test(ok, incarnations);
 	tcase_add_test(ok, saturates);
 	tcase_add_test(ok, root_and_zero);
 	suite_add_tcase(s, ok);

@@ -79,7 +79,6 @@ fake_stop(void)
 	REQUIRE(fake.live == 0);
 	REQUIRE(fake.lane->used_pages == 0);
 	session_wipe(&fake.s);
-	free(fake.lane->tx);
 	free(fake.lane);
 	free(fake.q.slots);
 	free(fake.q.forgets);
