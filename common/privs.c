@@ -82,8 +82,35 @@ privs_empty_root(void)
 		fatalx("the root is not empty");
 }
 
-void
-privs_keep_caps(const int *caps, size_t n)
+static bool
+is_in(int cap, const int *caps, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (caps[i] == cap)
+			return true;
+	return false;
+}
+
+/* Are the sets exactly these? */
+static void
+check_caps(const int *caps, size_t n, bool bounds)
+{
+	if (capng_get_caps_process() != 0)
+		fatalx("cannot read my capabilities");
+	for (int c = 0; c <= CAP_LAST_CAP; c++) {
+		bool want = is_in(c, caps, n);
+
+		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)c) != want ||
+		    capng_have_capability(CAPNG_EFFECTIVE, (unsigned)c) != want ||
+		    capng_have_capability(CAPNG_INHERITABLE, (unsigned)c) != 0)
+			fatalx("capability %d is not as it must be", c);
+		if (prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1 && !(bounds && want))
+			fatalx("capability %d is still in the bounding set", c);
+	}
+}
+
+static void
+keep_caps(const int *caps, size_t n, bool bounds)
 {
 	bool may_bound;
 
@@ -92,8 +119,11 @@ privs_keep_caps(const int *caps, size_t n)
 	may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) == 1;
 	if (may_bound) {
 		capng_clear(CAPNG_SELECT_BOUNDS);
+		for (size_t i = 0; i < n && bounds; i++)
+			if (capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, (unsigned)caps[i]) != 0)
+				fatalx("capability %d", caps[i]);
 		if (capng_apply(CAPNG_SELECT_BOUNDS) != 0)
-			fatalx("cannot empty the capability bounding set");
+			fatalx("cannot reduce the capability bounding set");
 	}
 	capng_clear(CAPNG_SELECT_CAPS);
 	for (size_t i = 0; i < n; i++)
@@ -104,21 +134,19 @@ privs_keep_caps(const int *caps, size_t n)
 		fatalx("cannot set my capabilities");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1 && errno != EINVAL)
 		fatal("clear the ambient capabilities");
+	check_caps(caps, n, bounds);
+}
 
-	if (capng_get_caps_process() != 0)
-		fatalx("cannot read my capabilities");
-	for (int c = 0; c <= CAP_LAST_CAP; c++) {
-		bool want = false;
+void
+privs_keep_caps(const int *caps, size_t n)
+{
+	keep_caps(caps, n, false);
+}
 
-		for (size_t i = 0; i < n; i++)
-			want = want || caps[i] == c;
-		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)c) != want ||
-		    capng_have_capability(CAPNG_EFFECTIVE, (unsigned)c) != want ||
-		    capng_have_capability(CAPNG_INHERITABLE, (unsigned)c) != 0)
-			fatalx("capability %d is not as it must be", c);
-		if (prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1)
-			fatalx("capability %d is still in the bounding set", c);
-	}
+void
+privs_keep_caps_for_children(const int *caps, size_t n)
+{
+	keep_caps(caps, n, true);
 }
 
 void

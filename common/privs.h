@@ -35,6 +35,12 @@ void privs_become_nobody(uid_t uid, gid_t gid);
  */
 void privs_keep_caps(const int *caps, size_t n);
 
+/*
+ * The same for a process that will start others, which are uid 0 and get these capabilities when they exec: the bounding
+ * set is exactly these n too (capabilities(7), "Capabilities and execution of programs by root"). Needs CAP_SETPCAP.
+ */
+void privs_keep_caps_for_children(const int *caps, size_t n);
+
 /* Kill me when the parent thread dies; to be called after the last change of uid. */
 void privs_die_with_parent(void);
 

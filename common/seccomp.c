@@ -41,8 +41,8 @@ add_rules(scmp_filter_ctx ctx, uint32_t action, const struct sc_rule *rules, siz
 	return 0;
 }
 
-int
-seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action)
+static int
+load(const struct sc_rule *rules, size_t n, enum sc_action action, bool all_threads)
 {
 	scmp_filter_ctx ctx;
 	int r;
@@ -54,7 +54,7 @@ seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action)
 		return -ENOMEM;
 	/* libseccomp's own defaults: one thread killed for a foreign architecture, no TSYNC, errors as -ECANCELED. */
 	if ((r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS)) != 0 ||
-	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1)) != 0 ||
+	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, all_threads)) != 0 ||
 	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0)) != 0 ||
 	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2)) != 0 ||
 	    (r = add_rules(ctx, SCMP_ACT_ALLOW, rules, n)) != 0 ||
@@ -63,4 +63,16 @@ seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action)
 		r = r > 0 ? -EINVAL : r;
 	seccomp_release(ctx);
 	return r;
+}
+
+int
+seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action)
+{
+	return load(rules, n, action, true);
+}
+
+int
+seccomp_load_thread_rules(const struct sc_rule *rules, size_t n, enum sc_action action)
+{
+	return load(rules, n, action, false);
 }

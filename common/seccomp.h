@@ -45,4 +45,11 @@ enum sc_action { SC_ACT_NONE, SC_ACT_KILL, SC_ACT_LOG, SC_ACT_TRAP };
  */
 int seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action action) ATTR_MUSTCHECK;
 
+/*
+ * Load the profile into the calling thread alone, for a process whose threads have different ones. Threads and processes
+ * that this thread starts later have it too.
+ */
+int seccomp_load_thread_rules(
+    const struct sc_rule *rules, size_t n, enum sc_action action) ATTR_MUSTCHECK;
+
 #endif

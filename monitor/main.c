@@ -111,45 +111,62 @@ start_children(struct monitor *m, int conn)
 {
 	struct child *worker = &m->session.child[CHILD_WORKER],
 		     *front = &m->session.child[CHILD_FRONT];
-	struct lanes lanes = { .n = 0 };
-	int put[2] = { -1, -1 }, get[2] = { -1, -1 }, r;
+	struct respawn *r = &m->session.respawn;
+	int e;
 
-	if ((r = start_lanes(start_nlanes(&m->opts), &lanes)) != 0 || (r = start_pair(put)) != 0 ||
-	    (r = start_pair(get)) != 0 || (r = spawn_child(&m->files, CHILD_WORKER, worker)) != 0 ||
-	    (r = start_worker(
-		 worker->ctl, &m->opts, &lanes, m->share, put[1], get[1], m->fd_limit)) != 0 ||
-	    (r = spawn_child(&m->files, CHILD_FRONT, front)) != 0 ||
-	    (r = start_front(front->ctl, &m->opts, &lanes, conn, m->front_uid, m->front_gid)) != 0)
-		goto out;
-	r = vault_attach(m->session.vault, put[0], get[0]);
-	put[0] = get[0] = -1;
-out:
-	start_lanes_close(&lanes);
-	fd_close_all(put, 2);
-	fd_close_all(get, 2);
-	return r;
+	r->on = m->opts.worker_deaths != 0;
+	r->opts = &m->opts;
+	r->files = &m->files;
+	r->give.share = fd_take(&m->share);
+	r->give.fd_limit = m->fd_limit;
+	if ((e = respawn_start(r, worker, m->session.vault)) != 0)
+		return e;
+	e = spawn_child(&m->files, CHILD_FRONT, front, NULL);
+	if (e == 0)
+		e = start_front(front->ctl, &m->opts, &r->lanes, conn, m->front_uid, m->front_gid);
+	start_lanes_close_front(&r->lanes);
+	respawn_settle(r);
+	spawn_close_files(&m->files, r->on);
+	return e;
 }
 
-/* Keep what is needed to watch and to remember, close the rest, and start the vault's thread under that. */
+static int
+seal_vault(void *arg)
+{
+	static const int caps[] = { CAP_DAC_READ_SEARCH /* open_by_handle_at() */ };
+	const struct monitor *m = arg;
+
+	/* With CAP_SETPCAP, where the main thread has kept it, the bounding set goes as well. */
+	privs_keep_caps(caps, countof(caps));
+	return seccomp_vault(m->opts.seccomp);
+}
+
+/* Keep what is needed to watch, to remember and to start another worker; start the vault's thread with less. */
 static int
 drop_and_seal(struct monitor *m)
 {
-	static const int caps[] = {
+	static const int few[] = {
 		CAP_DAC_READ_SEARCH, /* open_by_handle_at() for the vault */
 		CAP_KILL, /* the front has another uid */
 	};
+	static const int caps[] = { CAP_DAC_READ_SEARCH, CAP_KILL, /* as above */
+		CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETPCAP, /* a worker's namespaces and sandbox */
+		/* what a worker keeps */
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID,
+		CAP_MKNOD, CAP_SETFCAP };
+	const bool restart = m->session.respawn.on;
 	int r;
 
-	fd_close(&m->share);
-	fd_close_all(m->files.exe, CHILD_ROLES);
-	fd_close(&m->files.null);
-	privs_keep_caps(caps, countof(caps));
+	if (restart)
+		privs_keep_caps_for_children(caps, countof(caps));
+	else
+		privs_keep_caps(few, countof(few));
 	if (prctl(PR_SET_DUMPABLE, 0) == -1)
 		fatal("prctl(PR_SET_DUMPABLE)");
 	privs_no_new();
-	if ((r = vault_start(m->session.vault)) != 0)
+	if ((r = vault_start(m->session.vault, seal_vault, m)) != 0)
 		log_error("cannot start the vault's thread: %s", strerrordesc_np(-r));
-	else if ((r = seccomp_monitor(m->opts.seccomp)) != 0)
+	else if ((r = seccomp_monitor(m->opts.seccomp, restart)) != 0)
 		log_error("cannot load the seccomp profile: %s", strerrordesc_np(-r));
 	return r;
 }
@@ -202,6 +219,7 @@ main(int argc, char *argv[])
 			.child = { { .role = CHILD_WORKER, .pidfd = -1, .ctl = -1 },
 			    { .role = CHILD_FRONT, .pidfd = -1, .ctl = -1 } },
 			.sigfd = -1,
+			.respawn = { .give = { .share = -1, .put = -1, .get = -1, .journal = -1, .mntns = -1 } },
 		},
 	};
 	char err[OPTIONS_ERROR_MAX];

@@ -158,6 +158,49 @@ set_nofile(struct parse *p, const char *value)
 }
 
 static int
+set_worker_deaths(struct parse *p, const char *value)
+{
+	uint64_t n;
+	int r = parse_number(p, value, OPTIONS_DEATHS_MAX, &n);
+
+	if (r == 0)
+		p->o->worker_deaths = (uint32_t)n;
+	return r;
+}
+
+static int
+set_worker_window(struct parse *p, const char *value)
+{
+	uint64_t n;
+	int r = parse_number(p, value, OPTIONS_SECONDS_MAX, &n);
+
+	if (r == 0 && n == 0)
+		return fail_value(p, value, "at least 1");
+	if (r == 0)
+		p->o->worker_window = (uint32_t)n;
+	return r;
+}
+
+static int
+set_worker_timeout(struct parse *p, const char *value)
+{
+	uint64_t n;
+	int r = parse_number(p, value, OPTIONS_SECONDS_MAX, &n);
+
+	if (r == 0)
+		p->o->worker_timeout = (uint32_t)n;
+	return r;
+}
+
+static int
+set_worker_timeout_restart(struct parse *p, const char *value)
+{
+	(void)value;
+	p->o->worker_timeout_restart = true;
+	return 0;
+}
+
+static int
 set_sandbox(struct parse *p, const char *value)
 {
 	static const struct word words[] = {
@@ -349,6 +392,18 @@ static const struct row rows[] = {
 	    "Default: virtiofsd if there is such an account, else nobody. Must not be uid 0." },
 	{ "rlimit-nofile", "N", 0, 0, set_nofile, "Limit of open files.",
 	    "0: leave it as it is. Default: 1000000, or what the system allows." },
+	{ "worker-deaths", "N", 0, 0, set_worker_deaths,
+	    "How often the worker process is restarted when it ends.",
+	    "The worker process is the one with access to the files; while it is restarted the "
+	    "guest's requests wait. More than N (default 20, at most 1000) ends within "
+	    "--worker-window seconds end the daemon. "
+	    "0: it is never restarted, and the daemon keeps fewer privileges." },
+	{ "worker-window", "SECONDS", 0, 0, set_worker_window,
+	    "Time in which --worker-deaths are counted (default 60).", NULL },
+	{ "worker-timeout", "SECONDS", 0, 0, set_worker_timeout,
+	    "When to warn of a request that is not answered (default 60).", "0: never." },
+	{ "worker-timeout-restart", NULL, 0, 0, set_worker_timeout_restart,
+	    "After that warning, restart the worker process.", NULL },
 	{ "log-level", "LEVEL", 0, 0, set_log_level, "How much is logged.",
 	    "off, error, warn, info (default), debug or trace." },
 	{ "print-capabilities", NULL, 0, 0, set_capabilities,
@@ -479,6 +534,10 @@ check_all(struct parse *p)
 
 	if (o->socket_path != NULL && o->fd >= 0)
 		return fail(p, "option '--fd' cannot be used together with '--socket-path'");
+	if (o->worker_timeout_restart && (o->worker_deaths == 0 || o->worker_timeout == 0))
+		return fail(p,
+		    "option '--worker-timeout-restart' cannot be used together with '--%s=0'",
+		    o->worker_deaths == 0 ? "worker-deaths" : "worker-timeout");
 	if (o->action == OPTIONS_CAPABILITIES || (dir && sock))
 		return 0;
 	return fail(p, "missing: %s%s%s", dir ? "" : "--shared-dir <PATH>",
@@ -500,6 +559,9 @@ options_parse(int argc, char *const argv[], struct options *o, char err[static O
 		.seccomp = SECCOMP_KILL,
 		.log_level = LOG_INFO,
 		.dev = DEV_ANNOUNCE_SUBMOUNTS,
+		.worker_deaths = 20,
+		.worker_window = 60,
+		.worker_timeout = 60,
 	};
 	err[0] = '\0';
 	if (argc <= 1) {

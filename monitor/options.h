@@ -41,7 +41,14 @@ struct options {
 	uint32_t dev; /* DEV_* */
 	bool nofile_given; /* --rlimit-nofile was */
 	uint64_t nofile;
+	uint32_t
+	    worker_deaths; /* in worker_window that end the daemon if there is one more; 0: it is never restarted */
+	uint32_t worker_window; /* seconds, >= 1 */
+	uint32_t worker_timeout; /* seconds until a request that waits is reported; 0 = never */
+	bool worker_timeout_restart;
 };
+#define OPTIONS_DEATHS_MAX 1000u
+#define OPTIONS_SECONDS_MAX 86400u
 
 #define OPTIONS_ERROR_MAX 256
 

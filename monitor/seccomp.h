@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The monitor's profiles, each for the calling thread alone; no_new_privs must be set. Return 0 or a negative errno.
+ */
 #ifndef MONITOR_SECCOMP_H
 #define MONITOR_SECCOMP_H
+
+#include <stdbool.h>
 
 #include "common/attr.h"
 #include "proto/control.h"
 
-/* Load the monitor's profile into all its threads. no_new_privs must be set. Returns 0 or a negative errno. */
-int seccomp_monitor(enum seccomp_action) ATTR_MUSTCHECK;
+/*
+ * The main thread's. restart: with all that starting another worker takes, and all that this worker does then: it
+ * inherits the profile.
+ */
+int seccomp_monitor(enum seccomp_action, bool restart) ATTR_MUSTCHECK;
+
+/* The vault thread's. */
+int seccomp_vault(enum seccomp_action) ATTR_MUSTCHECK;
 
 #endif

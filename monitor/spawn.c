@@ -27,16 +27,14 @@
 
 struct role {
 	const char *name, *file, *title, *log;
-	uint64_t flags;
+	unsigned long flags;
 };
-
-#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 static const struct role roles[CHILD_ROLES] = {
 	[CHILD_WORKER] = { "worker", "virtiofsd-worker", "virtiofsd: worker", "virtiofsd::worker",
-	    NAMESPACES | CLONE_NEWCGROUP },
+	    SPAWN_WORKER_FLAGS },
 	[CHILD_FRONT] = { "front", "virtiofsd-front", "virtiofsd: front", "virtiofsd::front",
-	    NAMESPACES | CLONE_NEWCGROUP },
+	    SPAWN_WORKER_FLAGS },
 };
 
 const char *
@@ -91,6 +89,16 @@ spawn_open_files(struct spawn_files *f)
 		log_error("cannot open /dev/null: %s", strerrordesc_np(-r));
 	}
 	return r;
+}
+
+void
+spawn_close_files(struct spawn_files *f, bool keep_worker)
+{
+	fd_close(&f->exe[CHILD_FRONT]);
+	if (keep_worker)
+		return;
+	fd_close(&f->exe[CHILD_WORKER]);
+	fd_close(&f->null);
 }
 
 /* Sanitizers find their settings in the environment; nothing else does. */
@@ -164,21 +172,40 @@ child_exec(int ctl, int exe, int null, char *const argv[], char *const envp[])
 	child_fail(ctl, "cannot execute");
 }
 
+/*
+ * The child's mount namespace. It has to open that itself: the monitor, once it is not dumpable, may not look at what it
+ * has cloned.
+ */
+static void
+send_mntns(int ctl)
+{
+	int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	if (msg_send(ctl, "n", 1, &fd, fd != -1, 0) != 0)
+		_exit(126);
+	fd_close(&fd);
+}
+
+/* Waits for the child, which has nothing else to do and is still the monitor's code. */
+static int
+receive_mntns(int ctl)
+{
+	char byte;
+	int fd;
+	size_t nfds = 1;
+
+	return msg_recv(ctl, &byte, 1, &fd, &nfds, NULL, 0) == 1 && nfds == 1 ? fd : -1;
+}
+
 int
-spawn_child(const struct spawn_files *f, enum child_role role, struct child *c)
+spawn_child(const struct spawn_files *f, enum child_role role, struct child *c, int *mntns)
 {
 	char title[32], *argv[] = { title, NULL }, *envp[8];
 	int pair[2], pidfd = -1;
-	struct clone_args ca = {
-		.flags = CLONE_PIDFD | roles[role].flags,
-		.pidfd = (uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
-	};
 	long pid;
 
-	*c = (struct child){
-		.role = role, .log = { .name = roles[role].log }, .pidfd = -1, .ctl = -1
-	};
+	c->log.name = roles[role].log;
+	*c = (struct child){ .role = role, .log = c->log, .pidfd = -1, .ctl = -1 };
 	snprintf(title, sizeof(title), "%s", roles[role].title);
 	child_environment(envp);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1) {
@@ -187,7 +214,10 @@ spawn_child(const struct spawn_files *f, enum child_role role, struct child *c)
 		log_error("socketpair: %s", strerrordesc_np(saved));
 		return -saved;
 	}
-	pid = syscall(SYS_clone3, &ca, sizeof(ca));
+	/* Not clone3: a seccomp profile cannot see its flags. */
+	pid = syscall(SYS_clone, roles[role].flags | SIGCHLD, NULL, &pidfd, NULL, NULL);
+	if (pid == 0 && mntns != NULL)
+		send_mntns(pair[1]);
 	if (pid == 0)
 		child_exec(pair[1], f->exe[role], f->null, argv, envp);
 	if (pid == -1) {
@@ -201,6 +231,8 @@ spawn_child(const struct spawn_files *f, enum child_role role, struct child *c)
 	fd_close(&pair[1]);
 	c->ctl = pair[0];
 	c->pidfd = pidfd;
+	if (mntns != NULL)
+		*mntns = receive_mntns(c->ctl);
 	log_debug("%s process started: pid %ld", roles[role].name, pid);
 	return 0;
 }
@@ -222,6 +254,7 @@ spawn_reap(struct child *c)
 void
 spawn_kill(struct child *c)
 {
+	c->killed = true;
 	if (c->pidfd != -1 && syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) == -1 &&
 	    errno != ESRCH)
 		log_warn(

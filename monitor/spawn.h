@@ -12,6 +12,11 @@
 #include "common/attr.h"
 #include "monitor/logsink.h"
 
+/* How the worker is cloned, also what the seccomp profile lets through (CLONE_NEWCGROUP and others need linux/sched.h). */
+#define SPAWN_WORKER_FLAGS \
+	(CLONE_PIDFD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
+	    CLONE_NEWCGROUP)
+
 enum child_role { CHILD_WORKER, CHILD_FRONT, CHILD_ROLES };
 
 struct child {
@@ -22,6 +27,7 @@ struct child {
 	bool ready; /* CTL_READY seen */
 	bool done; /* CTL_DONE seen */
 	bool gone; /* reaped: how holds */
+	bool killed; /* by spawn_kill() */
 	int how_code, how_status; /* si_code and si_status of waitid() */
 	int64_t leave_by; /* CLOCK_MONOTONIC ms by which it must have ended; 0 = may stay */
 };
@@ -35,16 +41,21 @@ struct spawn_files {
 	int null; /* /dev/null */
 };
 
+/* Close what is not needed to start another worker, or everything. */
+void spawn_close_files(struct spawn_files *, bool keep_worker);
+
 /* Find the executables beside this one. Logs one line and returns a negative errno if one is missing. */
 int spawn_open_files(struct spawn_files *) ATTR_MUSTCHECK;
 
 /*
  * Start a child in namespaces of its own, with its control socket as CONTROL_FD and /dev/null as 0, 1 and 2, nothing
  * else open, no environment, no signal blocked or ignored. To be called from the main thread only: the child's death
- * signal is tied to the thread that made it. Needs CAP_SYS_ADMIN. The child fills *c; on failure (logged, negative errno)
- * nothing runs.
+ * signal is tied to the thread that made it. Needs CAP_SYS_ADMIN. Fills *c, but keeps the rate limit of its log; on
+ * failure (logged, negative errno) nothing runs. If mntns is not NULL, *mntns is the child's new mount namespace (the
+ * caller's to close), or -1 if it could not be had.
  */
-int spawn_child(const struct spawn_files *, enum child_role, struct child *c) ATTR_MUSTCHECK;
+int spawn_child(
+    const struct spawn_files *, enum child_role, struct child *c, int *mntns) ATTR_MUSTCHECK;
 
 /* Reap the child if it has ended (fills how_code, how_status, sets gone). Never waits. */
 void spawn_reap(struct child *);

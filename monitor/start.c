@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Makes what connects front and worker, and hands it to them in one message each. The monitor keeps none of it.
- * Runs in: monitor, when the client has connected.
+ * Makes what connects front and worker, and hands it to them in one message each. The monitor keeps the arenas and
+ * the journal for the next worker, and no end of a lane. Runs in: monitor, when the client has connected, and when a
+ * worker has died.
  */
 #include "monitor/start.h"
 
@@ -15,6 +16,8 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "proto/control.h"
+#include "proto/journal.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
@@ -44,7 +47,13 @@ want_sndbuf(int fd)
 		return -errno;
 	if (have >= SNDBUF)
 		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &half, sizeof(half)) == -1 ? -errno : 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &half, sizeof(half)) == 0)
+		return 0;
+	/* Sealed, it may only ask; net.core.wmem_max is seldom so small that this does not do. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half)) == -1 ||
+	    getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &have, &len) == -1)
+		return -errno;
+	return have >= SNDBUF ? 0 : -EPERM;
 }
 
 int
@@ -64,17 +73,23 @@ start_pair(int pair[2])
 }
 
 static int
-make_arena(int *fd)
+make_memory(const char *name, size_t size, int *fd)
 {
 	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 
-	*fd = memfd_create("virtiofsd-arena", flags | MFD_NOEXEC_SEAL);
+	*fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
 	if (*fd == -1 && errno == EINVAL)
-		*fd = memfd_create("virtiofsd-arena", flags);
-	if (*fd == -1 || ftruncate(*fd, RPC_ARENA_SIZE) == -1 ||
+		*fd = memfd_create(name, flags);
+	if (*fd == -1 || ftruncate(*fd, (off_t)size) == -1 ||
 	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1)
 		return fail("memory for a lane", errno);
 	return 0;
+}
+
+int
+start_journal(uint32_t n, int *fd)
+{
+	return make_memory("virtiofsd-journal", (size_t)n * JOURNAL_PAGE, fd);
 }
 
 uint32_t
@@ -96,32 +111,56 @@ lanes_per_queue(const struct options *o, uint32_t nlanes)
 }
 
 int
+start_lanes_again(struct lanes *l)
+{
+	int pair[2], r = 0;
+
+	for (uint32_t i = 0; i < l->n && r == 0; i++) {
+		r = start_pair(pair);
+		l->front[i] = pair[0];
+		l->worker[i] = pair[1];
+	}
+	if (r != 0) {
+		start_lanes_close_front(l);
+		start_lanes_close_worker(l);
+	}
+	return r;
+}
+
+int
 start_lanes(uint32_t n, struct lanes *l)
 {
-	int r = 0;
+	int r;
 
 	l->n = n;
 	for (uint32_t i = 0; i < RPC_LANES_MAX; i++)
 		l->front[i] = l->worker[i] = l->arena[i] = -1;
-	for (uint32_t i = 0; i < n && r == 0; i++) {
-		int pair[2];
-
-		r = start_pair(pair);
-		l->front[i] = pair[0];
-		l->worker[i] = pair[1];
-		if (r == 0)
-			r = make_arena(&l->arena[i]);
+	r = start_lanes_again(l);
+	for (uint32_t i = 0; i < n && r == 0; i++)
+		r = make_memory("virtiofsd-arena", RPC_ARENA_SIZE, &l->arena[i]);
+	if (r != 0) {
+		start_lanes_close_front(l);
+		start_lanes_close_worker(l);
+		start_lanes_close_arenas(l);
 	}
-	if (r != 0)
-		start_lanes_close(l);
 	return r;
 }
 
 void
-start_lanes_close(struct lanes *l)
+start_lanes_close_front(struct lanes *l)
 {
 	fd_close_all(l->front, l->n);
+}
+
+void
+start_lanes_close_worker(struct lanes *l)
+{
 	fd_close_all(l->worker, l->n);
+}
+
+void
+start_lanes_close_arenas(struct lanes *l)
+{
 	fd_close_all(l->arena, l->n);
 }
 
@@ -134,9 +173,9 @@ start_fd_budget(uint64_t fd_limit)
 }
 
 int
-start_worker(int ctl, const struct options *o, const struct lanes *l, int share, int put, int get,
-    uint64_t fd_limit)
+start_worker(int ctl, const struct options *o, const struct start_worker *w)
 {
+	const struct lanes *l = w->lanes;
 	struct ctl_start_worker m = {
 		.h = { .op = CTL_START_WORKER, .len = sizeof(m) },
 		.seccomp = o->seccomp,
@@ -144,18 +183,34 @@ start_worker(int ctl, const struct options *o, const struct lanes *l, int share,
 		.dev = o->dev,
 		.nlanes = l->n,
 		.sandbox = o->sandbox,
-		.fd_budget = start_fd_budget(fd_limit),
-		.first_node = 2,
+		.fd_budget = start_fd_budget(w->fd_limit),
+		.first_node = NODE_FIRST(w->incarnation),
+		.incarnation = w->incarnation,
 	};
-	int fds[MSG_FDS_MAX] = { share, put, get }, r;
-	size_t nfds = 3;
+	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal }, r;
+	size_t nfds = 4;
 
 	for (uint32_t i = 0; i < l->n; i++)
 		fds[nfds++] = l->worker[i];
 	for (uint32_t i = 0; i < l->n; i++)
 		fds[nfds++] = l->arena[i];
+	if (w->mntns != -1)
+		fds[nfds++] = w->mntns;
 	r = msg_send(ctl, &m, sizeof(m), fds, nfds, 0);
 	return r != 0 ? fail("cannot send to the worker process", -r) : 0;
+}
+
+int
+start_new_lanes(int ctl, const struct lanes *l, uint32_t incarnation)
+{
+	struct ctl_lanes m = {
+		.h = { .op = CTL_LANES, .len = sizeof(m) },
+		.nlanes = l->n,
+		.incarnation = incarnation,
+	};
+	int r = msg_send(ctl, &m, sizeof(m), l->front, l->n, MSG_DONTWAIT);
+
+	return r != 0 ? fail("cannot send to the front process", -r) : 0;
 }
 
 int
@@ -168,6 +223,7 @@ start_front(int ctl, const struct options *o, const struct lanes *l, int conn, u
 		.dev = o->dev,
 		.nlanes = l->n,
 		.lanes_per_queue = lanes_per_queue(o, l->n),
+		.stuck_after = o->worker_timeout,
 		.uid = uid,
 		.gid = gid,
 	};
@@ -186,4 +242,4 @@ start_front(int ctl, const struct options *o, const struct lanes *l, int conn, u
 	return r != 0 ? fail("cannot send to the front process", -r) : 0;
 }
 
-static_assert(3 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");
+static_assert(5 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");

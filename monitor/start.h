@@ -23,23 +23,43 @@ struct lanes {
 /* How many lanes these options need: one, and one for each request queue or thread asked for. */
 uint32_t start_nlanes(const struct options *);
 
-/* Make n lanes (<= RPC_LANES_MAX). Logs one line and returns a negative errno on failure; nothing is left then. */
+/*
+ * Make n lanes (<= RPC_LANES_MAX) and their arenas. Logs one line and returns a negative errno on failure; nothing is
+ * left then.
+ */
 int start_lanes(uint32_t n, struct lanes *) ATTR_MUSTCHECK;
 
+/* New sockets for lanes whose ends are all closed; the arenas stay. On failure (logged) there are none. */
+int start_lanes_again(struct lanes *) ATTR_MUSTCHECK;
+
 /* Close what the children have been given: their ends must be theirs alone, or no end is ever seen. */
-void start_lanes_close(struct lanes *);
+void start_lanes_close_worker(struct lanes *);
+void start_lanes_close_front(struct lanes *);
+void start_lanes_close_arenas(struct lanes *);
+
+/* The journal of n lanes, proto/journal.h. Logs on failure. */
+int start_journal(uint32_t n, int *fd) ATTR_MUSTCHECK;
 
 /* A pair of connected SOCK_SEQPACKET sockets with room enough in their queues. Logs on failure. */
 int start_pair(int pair[2]) ATTR_MUSTCHECK;
 
+/* What a worker is given, beside options. The fds stay the caller's to close. */
+struct start_worker {
+	const struct lanes *lanes;
+	int share, put, get, journal;
+	int mntns; /* -1: it makes its own */
+	uint32_t incarnation;
+	uint64_t fd_limit; /* effective RLIMIT_NOFILE */
+};
+
 /*
- * Send CTL_START_WORKER / CTL_START_FRONT over ctl. The fds stay the caller's to close. fd_limit: effective
- * RLIMIT_NOFILE. Logs one line and returns a negative errno on failure.
+ * Send CTL_START_WORKER / CTL_START_FRONT over ctl, CTL_LANES over the front's. The fds stay the caller's to close. Logs
+ * one line and returns a negative errno on failure. start_new_lanes() never waits: a front that does not read is one.
  */
-int start_worker(int ctl, const struct options *, const struct lanes *, int share, int put, int get,
-    uint64_t fd_limit) ATTR_MUSTCHECK;
+int start_worker(int ctl, const struct options *, const struct start_worker *) ATTR_MUSTCHECK;
 int start_front(int ctl, const struct options *, const struct lanes *, int conn, uid_t uid,
     gid_t gid) ATTR_MUSTCHECK;
+int start_new_lanes(int ctl, const struct lanes *, uint32_t incarnation) ATTR_MUSTCHECK;
 
 /* How many fds a process may keep for inodes under this limit, so that some are left for all else. */
 uint32_t start_fd_budget(uint64_t fd_limit);

@@ -16,7 +16,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -30,15 +29,6 @@
 #define LISTEN_MAX 64 /* messages of one child in a turn */
 
 #define GO_ON 256 /* no exit status */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int
 supervise_signals(int *sigfd)
@@ -72,11 +62,13 @@ union message {
 	struct ctl_ready ready;
 	struct ctl_log log;
 	struct ctl_done done;
+	struct ctl_resumed resumed;
+	struct ctl_stuck stuck;
 };
 
 /* One message of n bytes. Returns NULL, or what is wrong with it. */
 static const char *
-take_message(struct child *c, const union message *m, size_t n)
+take_message(struct session *s, struct child *c, const union message *m, size_t n)
 {
 	if (n < sizeof(m->h) || m->h.len != n)
 		return "wrong length";
@@ -99,6 +91,14 @@ take_message(struct child *c, const union message *m, size_t n)
 			return "unexpected DONE";
 		c->done = true;
 		return NULL;
+	case CTL_RESUMED:
+		if (n != sizeof(m->resumed) || c->role != CHILD_FRONT)
+			return "unexpected RESUMED";
+		return respawn_resumed(&s->respawn, &m->resumed);
+	case CTL_STUCK:
+		if (n != sizeof(m->stuck) || c->role != CHILD_FRONT)
+			return "unexpected STUCK";
+		return respawn_stuck(&s->respawn, &m->stuck, &s->child[CHILD_WORKER]);
 	default:
 		return "unknown message";
 	}
@@ -106,7 +106,7 @@ take_message(struct child *c, const union message *m, size_t n)
 
 /* Read what the child says, at most max messages. Returns NULL, or how it broke the protocol. */
 static const char *
-listen_to(struct child *c, int max)
+listen_to(struct session *s, struct child *c, int max)
 {
 	union message m;
 	const char *bad = NULL;
@@ -124,10 +124,10 @@ listen_to(struct child *c, int max)
 		} else if (n < 0)
 			bad = n == -EMSGSIZE ? "message too long" : "unreadable message";
 		else
-			bad = take_message(c, &m, (size_t)n);
+			bad = take_message(s, c, &m, (size_t)n);
 	}
 	if (c->leave_by == 0 && (c->done || c->ctl == -1))
-		c->leave_by = now_ms() + LEAVE_MS;
+		c->leave_by = respawn_now() + LEAVE_MS;
 	return bad;
 }
 
@@ -139,19 +139,23 @@ wait_turn(const struct session *s)
 		{ .fd = s->sigfd, .events = POLLIN },
 		{ .fd = vault_fd(s->vault), .events = POLLIN },
 	};
-	int64_t until = s->child[CHILD_FRONT].leave_by == 0 ? s->cause_by : 0, left;
+	int64_t until = respawn_deadline(&s->respawn), left;
 	struct timespec ts;
 	nfds_t n = 2;
 
+	if (s->cause_by != 0 && s->child[CHILD_FRONT].leave_by == 0 &&
+	    (until == 0 || s->cause_by < until))
+		until = s->cause_by;
 	for (int i = 0; i < CHILD_ROLES; i++) {
 		const struct child *c = &s->child[i];
 
 		p[n++] = (struct pollfd){ .fd = c->pidfd, .events = POLLIN };
 		p[n++] = (struct pollfd){ .fd = c->ctl, .events = POLLIN };
-		if (!c->gone && c->leave_by != 0 && (until == 0 || c->leave_by < until))
+		if (!c->gone && !c->killed && c->leave_by != 0 &&
+		    (until == 0 || c->leave_by < until))
 			until = c->leave_by;
 	}
-	left = until != 0 ? MAX(until - now_ms(), 0) : 0;
+	left = until != 0 ? MAX(until - respawn_now(), 0) : 0;
 	ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
 	if (ppoll(p, n, until != 0 ? &ts : NULL, NULL) == -1 && errno != EINTR)
 		log_error("poll: %s", strerrordesc_np(errno));
@@ -180,27 +184,38 @@ front_ended(const struct child *c)
 
 /*
  * The worker has ended, and the front seems to live. A front that ends closes the worker's lanes and is seen to be gone
- * only later; a worker that left by itself may have done so because of that. Returns the daemon's exit status, or GO_ON.
+ * only later; a worker that left by itself may have done so because of that. Otherwise another one is started, if that is
+ * wanted. Returns the daemon's exit status, or GO_ON.
  */
 static int
 worker_ended(struct session *s)
 {
-	const struct child *c = &s->child[CHILD_WORKER];
+	struct child *c = &s->child[CHILD_WORKER];
 
-	if (s->child[CHILD_FRONT].leave_by != 0)
+	if (s->child[CHILD_FRONT].leave_by != 0 || respawn_now() < s->respawn.retry_at)
 		return GO_ON;
 	if (c->how_code == CLD_EXITED && s->cause_by == 0)
-		s->cause_by = now_ms() + CAUSE_MS;
-	if (now_ms() < s->cause_by)
+		s->cause_by = respawn_now() + CAUSE_MS;
+	if (respawn_now() < s->cause_by)
 		return GO_ON;
+	if (s->respawn.on) {
+		s->cause_by = 0;
+		return respawn_died(&s->respawn, c, s->vault) ? GO_ON : 1;
+	}
 	log_end(c);
 	return 1;
 }
 
-/* A child said good-bye, or closed its control socket, and stays. */
+/* A child said good-bye, or closed its control socket, and stays. Returns the daemon's exit status, or GO_ON. */
 static int
-overstayed(struct child *c)
+overstayed(struct session *s, struct child *c)
 {
+	if (c->role == CHILD_WORKER && s->respawn.on) {
+		log_warn(
+		    "the worker process closed its control socket and did not end: it is killed");
+		respawn_kill(&s->respawn, c);
+		return GO_ON;
+	}
 	spawn_kill(c);
 	if (c->done) {
 		log_warn("the front process did not end by itself");
@@ -215,17 +230,24 @@ overstayed(struct child *c)
 static int
 judge(struct session *s)
 {
-	int status;
+	struct child *worker = &s->child[CHILD_WORKER], *front = &s->child[CHILD_FRONT];
+	int status = GO_ON;
 
-	if (s->child[CHILD_FRONT].gone)
-		return front_ended(&s->child[CHILD_FRONT]);
-	if (s->child[CHILD_WORKER].gone && (status = worker_ended(s)) != GO_ON)
+	if (front->gone)
+		return front_ended(front);
+	if (worker->gone)
+		status = worker_ended(s);
+	else if (front->ctl != -1 && !respawn_ready(&s->respawn, worker, front->ctl))
+		status = 1;
+	if (status != GO_ON)
 		return status;
+	respawn_tick(&s->respawn, worker);
 	for (int i = 0; i < CHILD_ROLES; i++) {
 		struct child *c = &s->child[i];
 
-		if (!c->gone && c->leave_by != 0 && now_ms() >= c->leave_by)
-			return overstayed(c);
+		if (!c->gone && !c->killed && c->leave_by != 0 && respawn_now() >= c->leave_by &&
+		    (status = overstayed(s, c)) != GO_ON)
+			return status;
 	}
 	return GO_ON;
 }
@@ -246,7 +268,7 @@ supervise(struct session *s)
 		for (int i = 0; i < CHILD_ROLES; i++) {
 			struct child *c = &s->child[i];
 
-			bad = listen_to(c, c->gone ? INT_MAX : LISTEN_MAX);
+			bad = listen_to(s, c, c->gone ? INT_MAX : LISTEN_MAX);
 			if (bad != NULL) {
 				log_error("the %s process broke the control protocol: %s",
 				    spawn_name(c->role), bad);
@@ -265,7 +287,7 @@ supervise(struct session *s)
 void
 supervise_end(struct session *s)
 {
-	const int64_t until = now_ms() + KILLED_MS;
+	const int64_t until = respawn_now() + KILLED_MS;
 	int64_t left;
 
 	for (int i = 0; i < CHILD_ROLES; i++)
@@ -275,14 +297,14 @@ supervise_end(struct session *s)
 		struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
 		struct timespec ts;
 
-		left = MAX(until - now_ms(), 0);
+		left = MAX(until - respawn_now(), 0);
 		ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
 		if (c->pidfd != -1 && ppoll(&p, 1, &ts, NULL) == 0)
 			log_warn("the %s process is killed but hangs in a system call",
 			    spawn_name(c->role));
 		spawn_reap(c);
 		/* Lies do not matter any more. */
-		(void)listen_to(c, INT_MAX);
+		(void)listen_to(s, c, INT_MAX);
 		logsink_child_end(&c->log);
 		fd_close(&c->ctl);
 		fd_close(&c->pidfd);

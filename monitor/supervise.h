@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 #include "common/attr.h"
+#include "monitor/respawn.h"
 #include "monitor/spawn.h"
 #include "monitor/vault.h"
 
 struct session {
 	struct child child[CHILD_ROLES];
 	struct vault *vault;
+	struct respawn respawn;
 	int sigfd;
 	int64_t
 	    cause_by; /* CLOCK_MONOTONIC ms at which the worker's end is judged; 0 = not ended */
@@ -29,7 +31,7 @@ int supervise_signals(int *sigfd) ATTR_MUSTCHECK;
 int supervise_take_signal(int sigfd);
 
 /*
- * Watch both children until one of them, a signal, or a breach of the protocol ends the session; says why in the log.
+ * Watch both children until the front, a worker that is not to be replaced, a signal, or a breach of the protocol ends the session; says why in the log.
  * Returns the exit status of the daemon, or the negative number of the signal that ended it. Children may still live:
  * supervise_end().
  */

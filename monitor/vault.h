@@ -17,16 +17,17 @@
 struct vault;
 
 /*
- * Make a vault that keeps at most max_fds fds open (of mounts, and of inodes on file systems without handles) and
+ * Make a vault that keeps at most max_fds fds open (of mounts, of inodes on file systems without handles, pins, directories) and
  * nodes for max_nodes. Nothing runs yet. Returns 0 or a negative errno.
  */
 int vault_new(size_t max_fds, uint32_t max_nodes, struct vault **) ATTR_MUSTCHECK;
 
 /*
- * Start the thread and wait until it runs, so that a seccomp profile may be loaded next. It inherits the capabilities
- * (needs CAP_DAC_READ_SEARCH) and the signal mask.
+ * Start the thread and wait until it runs. It inherits the capabilities (needs CAP_DAC_READ_SEARCH) and the signal mask,
+ * and calls seal(arg), if not NULL, before it reads anything: what seal() gives up, it gives up for this thread only.
+ * Returns 0, a negative errno, or what seal() returned if that is not 0.
  */
-int vault_start(struct vault *) ATTR_MUSTCHECK;
+int vault_start(struct vault *, int (*seal)(void *), void *arg) ATTR_MUSTCHECK;
 
 /*
  * Serve a worker: takes over its put and get sockets. A worker served before must be dead: what it left in its sockets

@@ -22,13 +22,19 @@ UNIT_check_fuse_decode := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
 UNIT_check_options := monitor/options.c
-UNIT_check_vault := tests/unit/vault_rig.c monitor/vault.c monitor/vault_table.c common/msg.c common/log.c
+VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/vault_table.c common/msg.c common/log.c
+UNIT_check_vault := $(VAULT)
+UNIT_check_vault_restart := $(VAULT)
+UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # These start the real worker, with a monitor, vault and front of their own around it.
 WORKER_RIG := tests/unit/worker_rig.c tests/unit/worker_rig_tools.c proto/rpc.c common/msg.c
 UNIT_check_worker_attrs := $(WORKER_RIG)
+UNIT_check_worker_crash := tests/unit/worker_cases.c $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)
 UNIT_check_worker_life := $(WORKER_RIG)
 UNIT_check_worker_ops := $(WORKER_RIG)
+UNIT_check_worker_replay := tests/unit/worker_cases.c $(WORKER_RIG)
+UNIT_check_worker_restart := $(WORKER_RIG)
 
 # Fuzz harnesses, here with their own generator: FUZZ_RUNS inputs each. With libFuzzer: make fuzz.
 FUZZ_fuzz_rpc := proto/rpc.c
@@ -41,7 +47,7 @@ HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c v
 	fuse_ops.c fuse_ops_file.c harness.c)
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c))
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_syscalls check_fuse check_hostile check_priv check_vhost
+HARNESS_TESTS := check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
 
 # name, folder, sources beside its own
 define test_program
@@ -69,12 +75,29 @@ unit-tests: $(FUZZERS:%=$(B)/tests/%)
 fuzz: $(FUZZERS:%=$(B)/fuzz/%)
 	@echo "run one of: $^"
 
+# A worker that dies where a test wants it to (worker/crash.h), beside the real one: check_worker_crash starts it.
+CRASH_WORKER := $(B)/crash/virtiofsd-worker
+.PHONY: crash-worker
+crash-worker:
+	@$(MAKE) --no-print-directory B=$(B)/crash CPPFLAGS="$(CPPFLAGS) -DCRASH_POINTS" $(CRASH_WORKER)
+
 .PHONY: unit-tests harness-tests
+unit-tests: crash-worker
 unit-tests: $(UNIT_TESTS:%=$(B)/tests/%)
-harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%)
+harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%) $(B)/tests/liar crash-build
+
+# For check_restart: a hostile worker, and a daemon whose worker dies where a file in the share says.
+$(B)/tests/liar: $(call obj,tests/harness/liar.c common/msg.c proto/rpc.c)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+
+.PHONY: crash-build
+crash-build: crash-worker
+	$(MAKE) B=$(B)/crash CPPFLAGS="$(CPPFLAGS) -DCRASH_POINTS" all
 
 # What the tests need is installed before anything is built, so the rest is another make.
-.PHONY: check check-built check-asan demo
+.PHONY: check check-built check-asan check-long check-model demo
 check:
 	tests/install-deps
 	$(MAKE) check-built
@@ -92,14 +115,26 @@ check-asan:
 	    VIRTIOFSD="$(CURDIR)/$(B)/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" \
 	    HARNESS_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/asan unit harness
 
+# The protocol of a restart, every interleaving; and that its mutations are found.
+check-model:
+	tests/install-deps
+	tests/model/run
+
+# Hours rather than minutes: each workload on each file system with hundreds of kills; a million inodes.
+check-long:
+	tests/install-deps
+	$(MAKE) all harness-tests
+	VIRTIOFSD=$(CURDIR)/$(B)/virtiofsd CK_RUN_CASE=pause RESTART_INODES=1000000 $(B)/tests/check_restart
+	VIRTIOFSD=$(CURDIR)/$(B)/virtiofsd tests/guest/assassin --long
+
 demo:
 	tests/install-deps
 	$(MAKE) all
 	tests/demo
 
 SOURCES := $(wildcard common/*.[ch] proto/*.[ch] front/*.[ch] worker/*.[ch] monitor/*.[ch])
-SCRIPTS := .ci/run tests/check tests/demo tests/install-deps tests/layers tests/man-options \
-	$(addprefix tests/guest/,uml uml-init qemu queues run with-daemon) $(wildcard tests/guest/workloads/*.sh)
+SCRIPTS := .ci/run tests/check tests/demo tests/install-deps tests/layers tests/man-options tests/model/run \
+	$(addprefix tests/guest/,assassin assassin-guest uml uml-init qemu queues run with-daemon) $(wildcard tests/guest/workloads/*.sh)
 .PHONY: lint
 lint:
 	clang-format --dry-run -Werror $(SOURCES)

@@ -24,6 +24,18 @@ cred_init(void)
 	my_gid = getegid();
 }
 
+uid_t
+cred_owner(uid_t uid)
+{
+	return uid != 0 ? uid : my_uid;
+}
+
+gid_t
+cred_group(gid_t gid)
+{
+	return gid != 0 ? gid : my_gid;
+}
+
 static void
 die(const char *what)
 {

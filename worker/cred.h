@@ -31,6 +31,9 @@ void cred_init(void);
  */
 int cred_switch(struct cred *, uid_t uid, gid_t gid, const uint32_t *groups, size_t n,
     bool known) ATTR_MUSTCHECK;
+/* Who owns what a caller makes: the worker itself where the caller is 0. */
+uid_t cred_owner(uid_t uid);
+gid_t cred_group(gid_t gid);
 /* Keeps errno. */
 void cred_restore(const struct cred *);
 

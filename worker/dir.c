@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -16,8 +15,6 @@
 #include "worker/ops.h"
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
-
-#define OVERLAYFS_MAGIC 0x794c7630
 
 /* A listing under construction. */
 struct listing {
@@ -37,19 +34,14 @@ op_OPENDIR(struct lane *l, const struct rpc_hdr *h)
 	struct rpc_opened *reply;
 	struct inode *in;
 	struct statx st;
-	struct statfs fs;
 	int fd, r;
 
 	r = resolve_node(q->node, &in);
 	if (r != 0)
 		return r;
 	fd = ops_open(in, (q->flags & ~(uint32_t)(O_TRUNC | O_DIRECT)) | O_DIRECTORY, 0, &st);
+	r = fd < 0 ? fd : handle_add_dir(q->fh, in, fd);
 	inode_put(in);
-	if (fd < 0)
-		return fd;
-	/* A new open file of an overlayfs directory would lose or repeat entries after changes: never close this one. */
-	r = handle_add(
-	    q->fh, q->node, fd, true, fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_MAGIC);
 	if (r != 0)
 		return r;
 	reply = lane_reply(l, h);
@@ -131,18 +123,51 @@ put_plus(struct listing *d, const struct dirent64 *e, size_t namelen)
 	return true;
 }
 
+/*
+ * After a restart every entry may be unknown here and known to the guest: ask the vault about many at once. Returns where
+ * in the buffer the entries end that were taken care of.
+ */
+static size_t
+look_ahead(struct listing *d, const char *buf, size_t at, size_t n, struct resolve_ahead *a)
+{
+	const char *name[RESOLVE_AHEAD];
+	struct inode_key key = d->dir->key;
+	unsigned k = 0;
+
+	resolve_ahead_end(a);
+	while (at < n && k < RESOLVE_AHEAD) {
+		const struct dirent64 *e = (const void *)(buf + at);
+		size_t namelen = strlen(e->d_name);
+
+		key.ino = e->d_ino;
+		if (!is_dot(e->d_name, namelen) && namelen <= RPC_NAME_MAX &&
+		    !inode_key_known(&key))
+			name[k++] = e->d_name;
+		at += e->d_reclen;
+	}
+	if (k > 1)
+		resolve_ahead(d->fd, name, k, a);
+	return at;
+}
+
 /* Write as many of n bytes of kernel entries as fit. Returns false when one did not. */
 static bool
 take_entries(struct listing *d, const char *buf, size_t n)
 {
-	for (size_t at = 0; at < n;) {
+	const bool ahead = d->dir != NULL && inode_incarnation() > 0;
+	struct resolve_ahead a = { .n = 0 };
+	size_t asked = 0, at = 0;
+
+	while (at < n) {
 		const struct dirent64 *e = (const void *)(buf + at);
 		size_t namelen = strlen(e->d_name);
 		uint32_t need = record_size(d, namelen);
 
 		/* Before the look-up: what is looked up is delivered. */
 		if (need > d->size - d->used)
-			return false;
+			break;
+		if (ahead && at >= asked)
+			asked = look_ahead(d, buf, at, n, &a);
 		if (d->dir == NULL || put_plus(d, e, namelen)) {
 			put_dirent(d,
 			    d->used +
@@ -153,7 +178,8 @@ take_entries(struct listing *d, const char *buf, size_t n)
 		d->last = (uint64_t)e->d_off;
 		at += e->d_reclen;
 	}
-	return true;
+	resolve_ahead_end(&a);
+	return at >= n;
 }
 
 /* How much to ask the kernel for so that all of it fits into room: the worst ratio is that of one-letter names. */

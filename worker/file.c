@@ -33,10 +33,10 @@ op_OPEN(struct lane *l, const struct rpc_hdr *h)
 	if (r != 0)
 		return r;
 	fd = ops_open(in, q->flags, q->oflags, &st);
+	r = fd;
+	if (fd >= 0)
+		r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, &st);
 	inode_put(in);
-	if (fd < 0)
-		return fd;
-	r = ops_settle_open(fd, q->node, q->fh, (int)q->flags, q->oflags, &st);
 	if (r < 0)
 		return r;
 	reply = lane_reply(l, h);

@@ -7,17 +7,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "worker/inode.h"
 #include "worker/resolve.h"
+#include "worker/vaultc.h"
 
 #define SHARDS 16u
 #define BUCKETS 64u
-#define OVERLAYFS_MAGIC 0x794c7630
 
 TAILQ_HEAD(bucket, handle);
 
@@ -193,13 +195,21 @@ void
 handle_drop(uint64_t fh, uint64_t node)
 {
 	struct shard *s = shard_of(fh);
+	bool held = inode_incarnation() > 0;
 	struct handle *h;
 
 	pthread_mutex_lock(&s->lock);
 	h = search(s, fh);
-	h = h != NULL && h->node == node ? unlink_handle(s, h) : NULL;
+	if (h != NULL && h->node == node) {
+		held = h->keep;
+		h = unlink_handle(s, h);
+	} else
+		h = NULL;
 	pthread_mutex_unlock(&s->lock);
 	destroy(h);
+	/* One that an earlier worker opened may be held without ever having been used here. */
+	if (held)
+		vault_drop(fh);
 }
 
 void
@@ -247,12 +257,62 @@ find(const struct rpc_file *f, bool dir, struct handle **out)
 	return r;
 }
 
+/*
+ * On these file systems an offset means the same entry in every open file of a directory, as long as that entry or its
+ * place exists. Elsewhere, above all on overlayfs, a new open file may lose or repeat entries after changes.
+ */
 static bool
-must_keep(int fd)
+has_stable_offsets(int fd)
 {
+	static const uint32_t stable[] = {
+		EXT4_SUPER_MAGIC,
+		XFS_SUPER_MAGIC,
+		BTRFS_SUPER_MAGIC,
+		TMPFS_MAGIC,
+		F2FS_SUPER_MAGIC,
+		NFS_SUPER_MAGIC,
+	};
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_MAGIC;
+	if (fstatfs(fd, &fs) == -1)
+		return false;
+	for (size_t i = 0; i < countof(stable); i++)
+		if ((uint32_t)fs.f_type == stable[i])
+			return true;
+	return false;
+}
+
+int
+handle_add_dir(uint64_t fh, const struct inode *dir, int fd)
+{
+	bool keep = !has_stable_offsets(fd);
+
+	if (keep)
+		vault_hold(fh, fd, dir);
+	return handle_add(fh, dir->node, fd, true, keep);
+}
+
+/* Instead of a directory just opened again (*fd), the one that an earlier worker entrusted to the vault, if it is there. */
+static bool
+fetch_held(const struct rpc_file *f, int *fd)
+{
+	struct stat want, have;
+	bool same = false;
+	int held;
+
+	held = vault_fetch(f->fh);
+	if (held < 0)
+		return false;
+	if (fstat(*fd, &want) == 0 && fstat(held, &have) == 0 && S_ISDIR(have.st_mode) &&
+	    want.st_ino == have.st_ino && want.st_dev == have.st_dev) {
+		int spare = *fd;
+
+		*fd = held;
+		held = spare;
+		same = true;
+	}
+	fd_close(&held);
+	return same;
 }
 
 /* Open the file of a request again: the flags it was opened with, without what happens only once. */
@@ -268,16 +328,30 @@ reopen(const struct rpc_file *f, bool dir)
 		return r;
 	if (dir)
 		r = in->type == S_IFDIR ? resolve_open(in, O_RDONLY | O_DIRECTORY) : -ENOTDIR;
-	else
+	else {
+		inode_set(in, INODE_SERVED);
 		r = resolve_open(in, (int)f->flags & keep);
+	}
 	inode_put(in);
 	return r;
+}
+
+static void
+hold(const struct rpc_file *f, int fd)
+{
+	struct inode *dir;
+
+	if (resolve_node(f->node, &dir) != 0)
+		return;
+	vault_hold(f->fh, fd, dir);
+	inode_put(dir);
 }
 
 int
 handle_begin(const struct rpc_file *f, bool dir, struct file_use *use)
 {
 	const bool cache = (f->hflags & (RPC_FILE_HANDLE | RPC_FILE_ONCE)) == RPC_FILE_HANDLE;
+	bool keep = false, held = false;
 	struct handle *h;
 	int r;
 
@@ -296,10 +370,14 @@ handle_begin(const struct rpc_file *f, bool dir, struct file_use *use)
 	r = reopen(f, dir);
 	if (r < 0)
 		return r;
+	if (cache && dir && !has_stable_offsets(r)) {
+		keep = true;
+		held = fetch_held(f, &r);
+	}
 	use->fd = r;
 	if (!cache)
 		return 0;
-	h = make(f->fh, f->node, r, dir, dir && must_keep(r));
+	h = make(f->fh, f->node, r, dir, keep);
 	if (h == NULL)
 		return -ENOMEM;
 	/* Two requests may rebuild one handle at once: the first wins. It is of this node, or the front is confused. */
@@ -309,6 +387,8 @@ handle_begin(const struct rpc_file *f, bool dir, struct file_use *use)
 		handle_end(use);
 		return -EBADF;
 	}
+	if (keep && !held && use->fd == r)
+		hold(f, r);
 	return 0;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Cached open files and directories that the worker serves itself. Each can be rebuilt from what a request carries (node
- * and open flags), so that a cached one may be closed at any time when nobody uses it; only directories on overlayfs are
- * kept, because a new open file of those would lose or repeat entries. Runs in: worker.
+ * and open flags), so that a cached one may be closed at any time when nobody uses it; only directories on overlayfs and
+ * file systems that are not known are kept, here and in the vault, because a new open file of those would lose or repeat
+ * entries. Runs in: worker.
  */
 #ifndef WORKER_HANDLE_H
 #define WORKER_HANDLE_H
@@ -14,6 +15,8 @@
 
 #include "common/attr.h"
 #include "proto/rpc.h"
+
+struct inode;
 
 struct handle {
 	uint64_t fh, node;
@@ -40,6 +43,8 @@ void handle_init(uint32_t budget);
  * Returns 0 or -ENOMEM (fd closed).
  */
 int handle_add(uint64_t fh, uint64_t node, int fd, bool dir, bool keep) ATTR_MUSTCHECK;
+/* Cache an open directory; where offsets do not outlive an open file, for ever, and the vault has it as well. */
+int handle_add_dir(uint64_t fh, const struct inode *dir, int fd) ATTR_MUSTCHECK;
 void handle_drop(uint64_t fh, uint64_t node);
 void handle_reset(void);
 /* Close up to n cached files not in use. Returns how many. */

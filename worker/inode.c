@@ -27,7 +27,7 @@ struct shard {
 
 static struct shard by_node[SHARDS], by_key[SHARDS];
 static _Atomic uint64_t next_node;
-static bool restarted;
+static uint32_t my_incarnation;
 static uint64_t hash_key[2];
 
 uint64_t
@@ -51,12 +51,12 @@ shards_init(struct shard *s)
 }
 
 int
-inode_init(uint32_t budget, uint64_t first_node)
+inode_init(uint32_t budget, uint64_t first_node, uint32_t incarnation)
 {
 	if (getrandom(hash_key, sizeof(hash_key), 0) != sizeof(hash_key))
 		return -EIO;
 	inode_cache_init(budget);
-	restarted = first_node > ROOT_NODE + 1;
+	my_incarnation = incarnation;
 	atomic_store(&next_node, MAX(first_node, (uint64_t)ROOT_NODE + 1));
 	if (shards_init(by_node) != 0 || shards_init(by_key) != 0)
 		return -ENOMEM;
@@ -225,7 +225,13 @@ inode_is_live(uint64_t node)
 bool
 inode_may_miss(void)
 {
-	return restarted || inode_cache_has_gaps();
+	return my_incarnation > 0 || inode_cache_has_gaps();
+}
+
+uint32_t
+inode_incarnation(void)
+{
+	return my_incarnation;
 }
 
 struct inode *
@@ -282,7 +288,7 @@ unindex(struct shard *s, uint64_t h, struct inode *in)
 		p = &(*p)->next_key;
 	*p = in->next_key;
 	s->count--;
-	atomic_fetch_and(&in->flags, (uint8_t)~INODE_INDEXED);
+	atomic_fetch_and(&in->flags, (uint16_t)~INODE_INDEXED);
 }
 
 static void
@@ -392,12 +398,26 @@ inode_find(const struct inode_ident *id, int fd)
 	pthread_mutex_lock(&s->lock);
 	in = search_ident(s, h, id);
 	pthread_mutex_unlock(&s->lock);
-	if (in == NULL) {
-		close(fd);
-		return NULL;
-	}
-	inode_set_fd(in, fd);
+	if (in != NULL)
+		inode_set_fd(in, fd);
 	return in;
+}
+
+bool
+inode_is_known(const struct inode_ident *id)
+{
+	struct inode *in;
+	struct shard *s;
+	uint64_t h;
+
+	s = key_shard(&id->key, &h);
+	pthread_mutex_lock(&s->lock);
+	in = search_ident(s, h, id);
+	/* The table's own reference remains. */
+	if (in != NULL)
+		atomic_fetch_sub(&in->refs, 1);
+	pthread_mutex_unlock(&s->lock);
+	return in != NULL;
 }
 
 int

@@ -50,7 +50,7 @@ struct inode {
 	_Atomic uint32_t since; /* inode_seq() when fd was set */
 	uint16_t type;
 	_Atomic uint8_t used; /* second chance */
-	_Atomic uint8_t flags; /* INODE_* */
+	_Atomic uint16_t flags; /* INODE_* */
 };
 static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 
@@ -63,12 +63,14 @@ static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 	0x20u /* known to the guest from an earlier worker: sent is only part of the count */
 #define INODE_LISTED 0x40u /* on the clock */
 #define INODE_PRIVATE 0x80u /* cannot be entrusted to the vault */
+#define INODE_SERVED 0x100u /* was opened to be read and written here */
 
 /*
- * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE).
- * Returns 0 or -ENOMEM.
+ * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE);
+ * incarnation: of this worker, 0 = there was none before it. Returns 0 or a negative errno.
  */
-int inode_init(uint32_t budget, uint64_t first_node) ATTR_MUSTCHECK;
+int inode_init(uint32_t budget, uint64_t first_node, uint32_t incarnation) ATTR_MUSTCHECK;
+uint32_t inode_incarnation(void);
 /* Enter the root as ROOT_NODE, pinned for ever. Takes over fd. */
 int inode_add_root(const struct inode_ident *, int fd) ATTR_MUSTCHECK;
 
@@ -90,9 +92,11 @@ bool inode_key_known(const struct inode_key *);
 
 /*
  * The indexed inode that is ident's, or NULL; with a reference, no entry reply counted. The caller holds an fd of
- * ident's inode. A live fd is given to it if it had none: fd is taken over in any case.
+ * ident's inode. A live fd is given to it if it had none: fd is taken over unless the answer is NULL.
  */
-struct inode *inode_find(const struct inode_ident *, int fd);
+struct inode *inode_find(const struct inode_ident *, int fd) ATTR_MUSTCHECK;
+/* Would inode_find() find it? */
+bool inode_is_known(const struct inode_ident *);
 
 /*
  * Find or make the inode for ident, whose O_PATH fd is taken over in any case. Counts an entry reply. With a reference.
@@ -126,7 +130,7 @@ inode_has(const struct inode *in, unsigned flag)
 static inline void
 inode_set(struct inode *in, unsigned flag)
 {
-	atomic_fetch_or_explicit(&in->flags, (uint8_t)flag, memory_order_relaxed);
+	atomic_fetch_or_explicit(&in->flags, (uint16_t)flag, memory_order_relaxed);
 }
 
 /* Give an inode without fd this one (taken over in any case); the caller holds a reference. */

@@ -59,7 +59,7 @@ delist(struct inode *in)
 {
 	if (inode_has(in, INODE_LISTED)) {
 		TAILQ_REMOVE(&clock_list, in, clock);
-		atomic_fetch_and(&in->flags, (uint8_t)~INODE_LISTED);
+		atomic_fetch_and(&in->flags, (uint16_t)~INODE_LISTED);
 	}
 }
 

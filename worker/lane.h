@@ -11,6 +11,7 @@
 
 #include "proto/control.h"
 #include "proto/rpc.h"
+#include "worker/journal.h"
 
 struct inode;
 
@@ -41,8 +42,11 @@ struct lane {
 	unsigned ngifts;
 	struct inode *put[VAULT_BATCH]; /* for the vault, a reference each */
 	unsigned nputs;
+	struct inode *pin[VAULT_BATCH]; /* lost their last name; a reference each */
+	unsigned npins;
 	uint64_t forget[VAULT_BATCH];
 	unsigned nforgets;
+	struct journal journal;
 	int64_t began; /* ns; when what is collected began to wait */
 };
 

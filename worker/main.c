@@ -3,8 +3,8 @@
  * The worker: everything with a name in it. Started by the monitor in namespaces of its own; enters the shared directory,
  * gives up what it does not need, and serves the lanes, one thread each. It may be killed at any moment.
  *
- * START's fds: [0] the shared directory (O_PATH), [1] vault put, [2] vault get, nlanes sockets, nlanes arenas, and, from
- * the second worker on, the mount namespace of the first. Runs in: worker.
+ * START's fds: [0] the shared directory (O_PATH), [1] vault put, [2] vault get, [3] the journal, nlanes sockets, nlanes
+ * arenas, and, from the second worker on, the mount namespace of the first. Runs in: worker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +34,9 @@
 #include "worker/seccomp.h"
 #include "worker/serve.h"
 #include "worker/vaultc.h"
+
+/* fds of START before the lanes' */
+#define FIXED_FDS 4u
 
 #define STACK_SIZE (256u << 10)
 
@@ -110,7 +113,7 @@ lane_thread(void *arg)
 }
 
 static void
-start_lanes(const int *sockets, const int *arenas, unsigned n)
+start_lanes(const int *sockets, const int *arenas, char *journal, unsigned n)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -123,7 +126,8 @@ start_lanes(const int *sockets, const int *arenas, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		child_check_socket(sockets[i]);
 		errno = pthread_create(&thread, &attr, lane_thread,
-		    serve_lane_new(i, sockets[i], child_map_arena(arenas[i])));
+		    serve_lane_new(i, sockets[i], child_map_arena(arenas[i]),
+			journal + (size_t)i * JOURNAL_PAGE));
 		if (errno != 0)
 			fatal("pthread_create");
 	}
@@ -169,7 +173,8 @@ main(void)
 {
 	struct ctl_start_worker start;
 	int fds[MSG_FDS_MAX], mntns = -1, root;
-	size_t nfds;
+	void *journal;
+	size_t nfds, want;
 	bool private;
 
 	/* set up */
@@ -178,17 +183,20 @@ main(void)
 	private = sandbox_fd_directory();
 	child_recv_start(CONTROL_FD, CTL_START_WORKER, &start, sizeof(start), fds, &nfds);
 	child_log_init(CONTROL_FD, start.log_level);
+	want = FIXED_FDS + 2 * (size_t)start.nlanes;
 	if (start.nlanes == 0 || start.nlanes > RPC_LANES_MAX || start.fd_budget == 0 ||
-	    (nfds != 3 + 2 * start.nlanes && nfds != 4 + 2 * start.nlanes))
+	    start.first_node < NODE_FIRST(start.incarnation) ||
+	    (nfds != want && (nfds != want + 1 || start.incarnation == 0)))
 		fatalx("bad start message from the monitor");
-	if (nfds == 4 + 2 * start.nlanes)
+	if (nfds == want + 1)
 		mntns = fds[nfds - 1];
 	child_check_socket(fds[1]);
 	child_check_socket(fds[2]);
+	journal = journal_map(fds[3], start.nlanes);
 	ops_init(start.dev);
 	handle_init(start.fd_budget);
 	vault_init(fds[1], fds[2]);
-	if (inode_init(start.fd_budget, start.first_node) != 0)
+	if (inode_init(start.fd_budget, start.first_node, start.incarnation) != 0)
 		fatalx("the inode table");
 
 	/* drop */
@@ -200,7 +208,7 @@ main(void)
 	privs_die_with_parent();
 	cred_init();
 	add_root(root);
-	start_lanes(fds + 3, fds + 3 + start.nlanes, start.nlanes);
+	start_lanes(fds + FIXED_FDS, fds + FIXED_FDS + start.nlanes, journal, start.nlanes);
 
 	/* seal */
 	worker_seccomp((enum sc_action)start.seccomp);

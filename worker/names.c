@@ -3,8 +3,9 @@
  * Names in directories: LOOKUP, FORGET, SYMLINK, MKNOD, MKDIR, UNLINK, RMDIR, RENAME, LINK, CREATE, RESET. What is made
  * is made with the credentials and umask of the guest's caller.
  *
- * A request marked as replay may have been carried out by a worker that died before it could answer: where the name is
- * as the operation would have left it, that counts as success. Runs in: worker, lane threads. Requests written by: front.
+ * Whatever changes names is noted in the lane's journal before and after the system call. Of a request sent again
+ * the journal knows (past) that it is done, or was begun: then what is there decides (worker/replay.h).
+ * Runs in: worker, lane threads. Requests written by: front.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,16 +19,11 @@
 #include "worker/cred.h"
 #include "worker/handle.h"
 #include "worker/ops.h"
+#include "worker/replay.h"
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
 #define CREATE_TRIES 8 /* a name that comes and goes under our hands */
-
-static bool
-is_replay(const struct rpc_hdr *h)
-{
-	return (h->flags & RPC_F_REPLAY) != 0;
-}
 
 int
 op_LOOKUP(struct lane *l, const struct rpc_hdr *h)
@@ -55,23 +51,28 @@ op_FORGET(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_forget1 *f = rpc_x(RPC_REQUEST, h);
 
+	resolve_forget_begin();
 	for (unsigned i = 0; i < h->nx; i++) {
 		struct inode *in = inode_by_node(f[i].node);
+		uint64_t named = f[i].incarnation == inode_incarnation() ? f[i].named : 0;
 
 		/* A node this worker never met is known to the vault alone. */
-		if (f[i].node != ROOT_NODE && (in == NULL || inode_forget(in, f[i].nlookup, true)))
+		if (f[i].node != ROOT_NODE && (in == NULL || inode_forget(in, named, true)))
 			vault_forget(l, f[i].node);
 		inode_put(in);
 	}
+	resolve_forget_end(l);
 	return ops_reply_ok(l, h);
 }
 
 int
 op_RESET(struct lane *l, const struct rpc_hdr *h)
 {
+	resolve_forget_begin();
 	handle_reset();
 	inode_reset();
 	vault_reset(l);
+	resolve_forget_end(l);
 	return ops_reply_ok(l, h);
 }
 
@@ -113,49 +114,38 @@ make_as_caller(const struct rpc_create *q, int dirfd)
 	return r;
 }
 
-/* Is what stands there what this request, sent before, would have made? */
-static bool
-made_before(const struct rpc_create *q, const struct inode *in, const struct statx *st)
-{
-	const char *want = rpc_name2(RPC_REQUEST, &q->h);
-	char target[RPC_TARGET_MAX + 1];
-	ssize_t n;
-
-	switch (q->h.op) {
-	case RPC_MKDIR:
-		return in->type == S_IFDIR;
-	case RPC_MKNOD:
-		return in->type == ((q->mode & S_IFMT) != 0 ? (q->mode & S_IFMT) : S_IFREG) &&
-		    st->stx_size == 0;
-	case RPC_SYMLINK:
-		n = readlinkat(inode_fd(in), "", target, sizeof(target));
-		return n >= 0 && (size_t)n == strlen(want) && memcmp(target, want, (size_t)n) == 0;
-	default:
-		return in->type == S_IFREG && st->stx_size == 0 && st->stx_nlink == 1;
-	}
-}
-
 /* SYMLINK, MKNOD and MKDIR. */
 static int
 make_node(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_create *q = (const void *)h;
+	const struct journal_past *past = journal_past(&l->journal, h);
 	struct inode *dir, *in = NULL;
+	bool judge = false;
 	struct statx st;
-	int made, r;
+	int r;
 
 	r = resolve_node(q->dir, &dir);
 	if (r != 0)
 		return r;
-	made = make_as_caller(q, inode_fd(dir));
-	if (made == 0 || (made == -EEXIST && is_replay(h)))
+	if (replay_is_done(past))
+		r = past->error;
+	else {
+		journal_begin(&l->journal, h, NULL, NULL);
+		r = make_as_caller(q, inode_fd(dir));
+		judge = r == -EEXIST && past != NULL;
+		if (!judge)
+			journal_done(&l->journal, h, r);
+	}
+	if (r == 0 || judge)
 		r = resolve_new_name(inode_fd(dir), rpc_name1(RPC_REQUEST, h), &in, &st);
-	else
-		r = made;
-	if (r == 0 && made != 0 && !made_before(q, in, &st)) {
-		inode_forget(in, 1, false);
-		inode_put(in);
-		r = made;
+	if (judge) {
+		if (r == 0 && !replay_made(q, inode_fd(dir), in, &st)) {
+			inode_forget(in, 1, false);
+			inode_put(in);
+			r = -EEXIST;
+		}
+		journal_done(&l->journal, h, r);
 	}
 	if (r == 0)
 		r = ops_reply_entry(l, h, in, dir, &st);
@@ -181,17 +171,37 @@ op_MKDIR(struct lane *l, const struct rpc_hdr *h)
 	return make_node(l, h);
 }
 
-/* An inode without names cannot be brought back by its handle: its fd stays until FORGET. */
+/*
+ * A victim (NULL: unknown to the guest) about to lose its last name that is in use by more than its node id: an open file
+ * that is read and written here, or by an earlier worker; a directory. The vault gets its fd while it still has a name.
+ * Returns whether it did.
+ */
+static bool
+before_removal(struct lane *l, struct inode *victim, const struct statx *st, struct inode *dir)
+{
+	if (victim == NULL ||
+	    (victim->type != S_IFDIR &&
+		(st->stx_nlink > 1 || !inode_has(victim, INODE_SERVED | INODE_RESTORED))))
+		return false;
+	vault_pin_now(l, victim, dir);
+	return true;
+}
+
+/* An inode without names cannot be brought back by its handle: its fd stays until FORGET, here and in the vault. */
 static void
-after_removal(struct inode *in)
+after_removal(struct lane *l, struct inode *victim, struct inode *dir, bool pinned)
 {
 	struct statx st;
 
-	if (in == NULL)
+	if (victim == NULL)
 		return;
-	if (resolve_statx(inode_fd(in), "", &st) == 0 && (st.stx_nlink == 0 || in->type == S_IFDIR))
-		inode_pin(in);
-	inode_put(in);
+	if (resolve_statx(inode_fd(victim), "", &st) == 0 &&
+	    (st.stx_nlink == 0 || victim->type == S_IFDIR)) {
+		inode_pin(victim);
+		if (!pinned)
+			vault_pin(l, victim, dir);
+	}
+	inode_put(victim);
 }
 
 static int
@@ -199,22 +209,33 @@ remove_name(struct lane *l, const struct rpc_hdr *h, int flags)
 {
 	const struct rpc_node *q = (const void *)h;
 	const char *name = rpc_name1(RPC_REQUEST, h);
-	struct inode *dir, *in;
+	const struct journal_past *past = journal_past(&l->journal, h);
+	struct inode *dir, *victim;
+	struct statx st;
+	bool there, pinned;
 	int r;
 
+	if (replay_is_done(past))
+		return past->error != 0 ? past->error : ops_reply_ok(l, h);
 	r = resolve_node(q->node, &dir);
 	if (r != 0)
 		return r;
 	/* First, while it has a name by which an evicted one can be opened. */
-	in = resolve_known(inode_fd(dir), name);
+	there = resolve_known(inode_fd(dir), name, &victim, &st) == 0;
+	if (past != NULL && replay_removed(past, there ? &st : NULL)) {
+		inode_put(victim);
+		inode_put(dir);
+		return ops_reply_ok(l, h);
+	}
+	pinned = before_removal(l, victim, &st, dir);
+	journal_begin(&l->journal, h, there ? &st : NULL, NULL);
 	r = unlinkat(inode_fd(dir), name, flags) == -1 ? -errno : 0;
+	journal_done(&l->journal, h, r);
 	if (r == 0)
-		after_removal(in);
+		after_removal(l, victim, dir, pinned);
 	else
-		inode_put(in);
+		inode_put(victim);
 	inode_put(dir);
-	if (r == -ENOENT && is_replay(h))
-		r = 0;
 	return r != 0 ? r : ops_reply_ok(l, h);
 }
 
@@ -230,36 +251,59 @@ op_RMDIR(struct lane *l, const struct rpc_hdr *h)
 	return remove_name(l, h, AT_REMOVEDIR);
 }
 
+static int
+rename_in(struct lane *l, const struct rpc_rename *q, struct inode *old, struct inode *new)
+{
+	const char *from = rpc_name1(RPC_REQUEST, &q->h), *to = rpc_name2(RPC_REQUEST, &q->h);
+	const unsigned flags = q->flags & (RENAME_EXCHANGE | RENAME_NOREPLACE | RENAME_WHITEOUT);
+	const struct journal_past *past = journal_past(&l->journal, &q->h);
+	const struct statx *now1, *now2;
+	struct inode *victim = NULL;
+	bool pinned = false;
+	struct statx st1, st2;
+	int r;
+
+	now1 = resolve_statx(inode_fd(old), from, &st1) == 0 ? &st1 : NULL;
+	if ((flags & (RENAME_EXCHANGE | RENAME_NOREPLACE)) == 0)
+		r = resolve_known(inode_fd(new), to, &victim, &st2);
+	else
+		r = resolve_statx(inode_fd(new), to, &st2);
+	now2 = r == 0 ? &st2 : NULL;
+	if (past != NULL && replay_renamed(past, flags, now1, now2)) {
+		inode_put(victim);
+		return 0;
+	}
+	if (now1 != NULL)
+		pinned = before_removal(l, victim, &st2, new);
+	journal_begin(&l->journal, &q->h, now1, now2);
+	r = syscall(SYS_renameat2, inode_fd(old), from, inode_fd(new), to, flags) == -1 ? -errno
+											: 0;
+	journal_done(&l->journal, &q->h, r);
+	if (r == 0)
+		after_removal(l, victim, new, pinned);
+	else
+		inode_put(victim);
+	return r;
+}
+
 int
 op_RENAME(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_rename *q = (const void *)h;
-	const char *from = rpc_name1(RPC_REQUEST, h), *to = rpc_name2(RPC_REQUEST, h);
-	const unsigned flags = q->flags & (RENAME_EXCHANGE | RENAME_NOREPLACE | RENAME_WHITEOUT);
-	struct inode *old, *new, *victim = NULL;
-	struct statx st;
+	const struct journal_past *past = journal_past(&l->journal, h);
+	struct inode *old, *new;
 	int r;
 
+	if (replay_is_done(past))
+		return past->error != 0 ? past->error : ops_reply_ok(l, h);
 	r = resolve_node(q->olddir, &old);
 	if (r != 0)
 		return r;
 	r = resolve_node(q->newdir, &new);
-	if (r != 0) {
-		inode_put(old);
-		return r;
+	if (r == 0) {
+		r = rename_in(l, q, old, new);
+		inode_put(new);
 	}
-	if ((flags & (RENAME_EXCHANGE | RENAME_NOREPLACE)) == 0)
-		victim = resolve_known(inode_fd(new), to);
-	r = syscall(SYS_renameat2, inode_fd(old), from, inode_fd(new), to, flags) == -1 ? -errno
-											: 0;
-	if (r == -ENOENT && is_replay(h) && (flags & RENAME_EXCHANGE) == 0 &&
-	    resolve_statx(inode_fd(new), to, &st) == 0)
-		r = 0;
-	if (r == 0)
-		after_removal(victim);
-	else
-		inode_put(victim);
-	inode_put(new);
 	inode_put(old);
 	return r != 0 ? r : ops_reply_ok(l, h);
 }
@@ -282,6 +326,7 @@ op_LINK(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_link *q = (const void *)h;
 	const char *name = rpc_name1(RPC_REQUEST, h);
+	const struct journal_past *past = journal_past(&l->journal, h);
 	struct inode *in, *dir;
 	struct fd_name n;
 	struct statx st;
@@ -295,10 +340,16 @@ op_LINK(struct lane *l, const struct rpc_hdr *h)
 		inode_put(in);
 		return r;
 	}
-	n = fd_name(inode_fd(in));
-	r = linkat(FD_DIR, n.s, inode_fd(dir), name, AT_SYMLINK_FOLLOW) == -1 ? -errno : 0;
-	if (r == -EEXIST && is_replay(h) && is_linked(inode_fd(dir), name, in))
-		r = 0;
+	if (replay_is_done(past))
+		r = past->error;
+	else {
+		n = fd_name(inode_fd(in));
+		journal_begin(&l->journal, h, NULL, NULL);
+		r = linkat(FD_DIR, n.s, inode_fd(dir), name, AT_SYMLINK_FOLLOW) == -1 ? -errno : 0;
+		if (r == -EEXIST && past != NULL && is_linked(inode_fd(dir), name, in))
+			r = 0;
+		journal_done(&l->journal, h, r);
+	}
 	/* The entry is this inode, whatever became of the name meanwhile. */
 	if (r == 0)
 		r = resolve_statx(inode_fd(in), "", &st);
@@ -312,23 +363,28 @@ op_LINK(struct lane *l, const struct rpc_hdr *h)
 	return r;
 }
 
-/* The file of a CREATE exists: open it as OPEN would, with the worker's own credentials. */
+/*
+ * The file of a CREATE exists: open it as OPEN would, with the worker's own credentials. past: of a request sent again;
+ * what was made already is neither emptied again nor refused for being there.
+ */
 static int
-create_existing(const struct rpc_create *q, int dirfd, int *fd, struct inode **in, struct statx *st)
+create_existing(const struct rpc_create *q, const struct journal_past *past, int dirfd, int *fd,
+    struct inode **in, struct statx *st)
 {
-	const bool must_be_mine = (q->flags & O_EXCL) != 0;
+	uint32_t flags = q->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_DIRECT | O_NOATIME);
 	int r;
 
 	r = resolve_new_name(dirfd, rpc_name1(RPC_REQUEST, &q->h), in, st);
 	if (r != 0)
 		return r;
-	if (must_be_mine && !made_before(q, *in, st))
+	if (replay_is_done(past))
+		flags &= ~(uint32_t)O_TRUNC;
+	else if ((q->flags & O_EXCL) != 0 && !replay_made(q, dirfd, *in, st))
 		r = -EEXIST;
-	else if ((*in)->type == S_IFDIR)
+	if (r == 0 && (*in)->type == S_IFDIR)
 		r = -EISDIR;
 	if (r == 0)
-		r = ops_open(*in, q->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_DIRECT | O_NOATIME),
-		    q->oflags, st);
+		r = ops_open(*in, flags, q->oflags, st);
 	if (r < 0) {
 		inode_forget(*in, 1, false);
 		inode_put(*in);
@@ -339,14 +395,20 @@ create_existing(const struct rpc_create *q, int dirfd, int *fd, struct inode **i
 }
 
 static int
-create_file(const struct rpc_create *q, int dirfd, int *fd, struct inode **in, struct statx *st)
+create_file(struct lane *l, const struct rpc_create *q, int dirfd, int *fd, struct inode **in,
+    struct statx *st)
 {
-	const bool exclusive = (q->flags & O_EXCL) != 0 && !is_replay(&q->h);
+	const struct journal_past *past = journal_past(&l->journal, &q->h);
+	const bool exclusive = (q->flags & O_EXCL) != 0 && past == NULL;
 	int r = -ENOENT;
 
+	if (replay_is_done(past))
+		return past->error != 0 ? past->error : create_existing(q, past, dirfd, fd, in, st);
+	journal_begin(&l->journal, &q->h, NULL, NULL);
 	for (int i = 0; i < CREATE_TRIES && r == -ENOENT; i++) {
 		r = make_as_caller(q, dirfd);
 		if (r >= 0) {
+			journal_done(&l->journal, &q->h, 0);
 			*fd = r;
 			r = resolve_created(*fd, in, st);
 			if (r != 0)
@@ -354,9 +416,10 @@ create_file(const struct rpc_create *q, int dirfd, int *fd, struct inode **in, s
 			return r;
 		}
 		if (r != -EEXIST || exclusive)
-			return r;
-		r = create_existing(q, dirfd, fd, in, st);
+			break;
+		r = create_existing(q, past, dirfd, fd, in, st);
 	}
+	journal_done(&l->journal, &q->h, r);
 	return r;
 }
 
@@ -375,9 +438,9 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 	r = resolve_node(q->dir, &dir);
 	if (r != 0)
 		return r;
-	r = create_file(q, inode_fd(dir), &fd, &in, &st);
+	r = create_file(l, q, inode_fd(dir), &fd, &in, &st);
 	if (r == 0) {
-		r = ops_settle_open(fd, in->node, q->fh, (int)q->flags, q->oflags, &st);
+		r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, &st);
 		if (r < 0) {
 			inode_forget(in, 1, false);
 			inode_put(in);

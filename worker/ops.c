@@ -103,9 +103,10 @@ ops_open(const struct inode *in, uint32_t flags, uint32_t oflags, struct statx *
 
 int
 ops_settle_open(
-    int fd, uint64_t node, uint64_t fh, int flags, uint32_t oflags, const struct statx *st)
+    int fd, struct inode *in, uint64_t fh, int flags, uint32_t oflags, const struct statx *st)
 {
 	if (ops_may_donate(st->stx_mode, flags, oflags))
 		return 1;
-	return handle_add(fh, node, fd, false, false);
+	inode_set(in, INODE_SERVED);
+	return handle_add(fh, in->node, fd, false, false);
 }

@@ -44,7 +44,7 @@ int ops_reply_count(struct lane *, const struct rpc_hdr *, uint64_t count);
  * the caller shall call lane_donate() with fd, 0 if it is cached, or a negative errno (closed).
  */
 int ops_settle_open(
-    int fd, uint64_t node, uint64_t fh, int flags, uint32_t oflags, const struct statx *);
+    int fd, struct inode *, uint64_t fh, int flags, uint32_t oflags, const struct statx *);
 
 /* Open an inode for a guest: flags and oflags of an OPEN request; checks what was opened. */
 int ops_open(const struct inode *, uint32_t flags, uint32_t oflags, struct statx *);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +22,12 @@
 #define STATX_WANTED (STATX_BASIC_STATS | STATX_MNT_ID)
 #define MAKE_ROOM 16u /* fds to close when there are none left */
 #define TRIES 8
+
+/*
+ * After a restart: held for reading from the question to the vault until its answer is in the table, for writing while
+ * nodes are forgotten in both.
+ */
+static pthread_rwlock_t identity = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 struct fd_name
 fd_name(int fd)
@@ -255,11 +262,67 @@ is_dot(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-/* The inode of an O_PATH fd, which is taken over. */
+void
+resolve_forget_begin(void)
+{
+	if (inode_incarnation() > 0)
+		pthread_rwlock_wrlock(&identity);
+}
+
+void
+resolve_forget_end(struct lane *l)
+{
+	if (inode_incarnation() > 0) {
+		vault_flush(l);
+		pthread_rwlock_unlock(&identity);
+	}
+}
+
+/* Enter an inode that the vault knows as this node. Takes over fd. Counts nothing. identity is held. */
 static int
-claim_fd(int fd, struct inode **in, struct statx *st)
+enter_old(uint64_t node, const struct inode_ident *id, int fd, struct inode **in)
+{
+	int r = inode_restore(node, id, fd, in);
+
+	if (r == 0 && !is_same(*in, id)) {
+		inode_put(*in);
+		r = -ESTALE;
+	}
+	return r;
+}
+
+/* As inode_claim(), for an inode that the vault was asked about. */
+static int
+enter_counted(uint64_t node, const struct inode_ident *id, int fd, struct inode **in)
+{
+	int r;
+
+	if (node == 0)
+		return inode_claim(id, fd, in);
+	r = enter_old(node, id, fd, in);
+	if (r == 0 && !inode_send(*in)) {
+		inode_put(*in);
+		r = -ESTALE;
+	}
+	return r;
+}
+
+/* What earlier workers called an inode that is not in the table: 0 = nothing, or it is there. identity is held. */
+static int
+old_node(const struct inode_ident *id, int fd, uint64_t *node)
+{
+	*node = 0;
+	if (inode_is_known(id))
+		return 0;
+	return vault_find(&fd, id, 1, node);
+}
+
+/* The inode of an O_PATH fd, which is taken over. fresh: no earlier worker can have met it. */
+static int
+claim_fd(int fd, bool fresh, struct inode **in, struct statx *st)
 {
 	struct inode_ident id;
+	uint64_t node;
 	int r;
 
 	r = resolve_ident(fd, &id, st);
@@ -267,7 +330,57 @@ claim_fd(int fd, struct inode **in, struct statx *st)
 		fd_close(&fd);
 		return r;
 	}
-	return inode_claim(&id, fd, in);
+	if (fresh || inode_incarnation() == 0)
+		return inode_claim(&id, fd, in);
+	pthread_rwlock_rdlock(&identity);
+	r = old_node(&id, fd, &node);
+	if (r == 0)
+		r = enter_counted(node, &id, fd, in);
+	else
+		fd_close(&fd);
+	pthread_rwlock_unlock(&identity);
+	return r;
+}
+
+void
+resolve_ahead(int dirfd, const char *const *name, unsigned n, struct resolve_ahead *a)
+{
+	struct inode_ident id[RESOLVE_AHEAD];
+	uint64_t node[RESOLVE_AHEAD];
+	int fd[RESOLVE_AHEAD];
+	struct statx st;
+	unsigned k = 0;
+
+	a->n = 0;
+	pthread_rwlock_rdlock(&identity);
+	/* What fails here is left to the look-up of that name. */
+	for (unsigned i = 0; i < n && k < RESOLVE_AHEAD; i++) {
+		fd[k] = open_beneath(dirfd, name[i], O_PATH, 0);
+		if (fd[k] < 0)
+			continue;
+		if (resolve_ident(fd[k], &id[k], &st) != 0 || inode_is_known(&id[k])) {
+			fd_close(&fd[k]);
+			continue;
+		}
+		k++;
+	}
+	if (k > 0 && vault_find(fd, id, k, node) == 0) {
+		for (unsigned i = 0; i < k; i++)
+			if (enter_counted(node[i], &id[i], fd_take(&fd[i]), &a->in[a->n]) == 0)
+				a->n++;
+	}
+	pthread_rwlock_unlock(&identity);
+	fd_close_all(fd, k);
+}
+
+void
+resolve_ahead_end(struct resolve_ahead *a)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		inode_forget(a->in[i], 1, false);
+		inode_put(a->in[i]);
+	}
+	a->n = 0;
 }
 
 int
@@ -279,7 +392,7 @@ resolve_new_name(int dirfd, const char *name, struct inode **in, struct statx *s
 		fd = open_fd_dir(dirfd, O_PATH);
 	else
 		fd = open_beneath(dirfd, name, O_PATH, 0);
-	return fd < 0 ? fd : claim_fd(fd, in, st);
+	return fd < 0 ? fd : claim_fd(fd, false, in, st);
 }
 
 int
@@ -302,35 +415,54 @@ resolve_created(int fd, struct inode **in, struct statx *st)
 {
 	int r = open_fd_dir(fd, O_PATH);
 
-	return r < 0 ? r : claim_fd(r, in, st);
+	return r < 0 ? r : claim_fd(r, true, in, st);
 }
 
-struct inode *
-resolve_known(int dirfd, const char *name)
+/* The inode of an O_PATH fd (taken over) if it is in the table, or an earlier worker knew it; else NULL. */
+static struct inode *
+known_fd(int fd)
 {
-	uint32_t seq = inode_seq();
+	struct inode *in = NULL;
 	struct inode_ident id;
-	struct inode_key key;
-	struct inode *in;
 	struct statx st;
-	int fd;
+	uint64_t node;
 
-	if (resolve_statx(dirfd, name, &st) != 0)
-		return NULL;
-	resolve_key(&st, &key);
-	in = inode_by_key(&key, st.stx_mode & S_IFMT, seq, false);
+	if (resolve_ident(fd, &id, &st) != 0)
+		goto out;
+	in = inode_find(&id, fd);
 	if (in != NULL)
 		return in;
-	if (!inode_key_known(&key))
-		return NULL;
+	if (inode_incarnation() == 0)
+		goto out;
+	pthread_rwlock_rdlock(&identity);
+	if (old_node(&id, fd, &node) == 0 && node != 0 &&
+	    enter_old(node, &id, fd_take(&fd), &in) != 0)
+		in = NULL;
+	pthread_rwlock_unlock(&identity);
+out:
+	fd_close(&fd);
+	return in;
+}
+
+int
+resolve_known(int dirfd, const char *name, struct inode **in, struct statx *st)
+{
+	uint32_t seq = inode_seq();
+	struct inode_key key;
+	int fd, r;
+
+	*in = NULL;
+	r = resolve_statx(dirfd, name, st);
+	if (r != 0)
+		return r;
+	resolve_key(st, &key);
+	*in = inode_by_key(&key, st->stx_mode & S_IFMT, seq, false);
+	if (*in != NULL || (!inode_key_known(&key) && inode_incarnation() == 0))
+		return 0;
 	fd = open_beneath(dirfd, name, O_PATH, 0);
-	if (fd < 0)
-		return NULL;
-	if (resolve_ident(fd, &id, &st) != 0) {
-		fd_close(&fd);
-		return NULL;
-	}
-	return inode_find(&id, fd);
+	if (fd >= 0)
+		*in = known_fd(fd);
+	return 0;
 }
 
 int

@@ -13,6 +13,8 @@
 #include "common/attr.h"
 #include "worker/inode.h"
 
+struct lane;
+
 /* The decimal name of an fd in FD_DIR. */
 struct fd_name {
 	char s[12];
@@ -41,10 +43,32 @@ void resolve_batch(void *msg);
 int resolve_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
 /* The same without trying the hot path first, for names that are probably new. */
 int resolve_new_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
-/* The same for the inode of an open fd (not taken over). */
+/* The same for the inode of an open fd (not taken over) of a file just made. */
 int resolve_created(int fd, struct inode **, struct statx *) ATTR_MUSTCHECK;
-/* The known inode behind a name, with a reference and a live fd, or NULL. Counts nothing. */
-struct inode *resolve_known(int dirfd, const char *name);
+/*
+ * The inode behind a name if the guest may know it, with a reference and a live fd, or NULL. Counts nothing. *st: its
+ * attributes; returns 0, or a negative errno if the name is not there (*in is NULL).
+ */
+int resolve_known(int dirfd, const char *name, struct inode **, struct statx *st) ATTR_MUSTCHECK;
+
+/*
+ * After a restart: find out in one question what earlier workers called the inodes behind n (<= RESOLVE_AHEAD) names that
+ * are about to be looked up. They are counted as named until resolve_ahead_end().
+ */
+#define RESOLVE_AHEAD 32u
+struct resolve_ahead {
+	struct inode *in[RESOLVE_AHEAD];
+	unsigned n;
+};
+void resolve_ahead(int dirfd, const char *const *name, unsigned n, struct resolve_ahead *);
+void resolve_ahead_end(struct resolve_ahead *);
+
+/*
+ * Around taking nodes out of the table and telling the vault. After a restart, an inode that is in neither of both must
+ * not be asked for in between; nothing is locked in the first worker.
+ */
+void resolve_forget_begin(void);
+void resolve_forget_end(struct lane *);
 
 /*
  * Open an inode again with these Linux O_* flags. Only regular files and directories are ever opened: -EBADF for

@@ -15,6 +15,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "worker/crash.h"
 #include "worker/handle.h"
 #include "worker/ops.h"
 #include "worker/resolve.h"
@@ -38,7 +39,7 @@ now_ns(void)
 }
 
 struct lane *
-serve_lane_new(unsigned nr, int sock, char *arena)
+serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
 {
 	/* Pages that are never touched cost nothing. */
 	const size_t size = ROUND_UP(sizeof(struct lane), 64) + 2 * (size_t)RPC_MSG_MAX +
@@ -57,6 +58,7 @@ serve_lane_new(unsigned nr, int sock, char *arena)
 	l->in = p;
 	l->out_buf = p + RPC_MSG_MAX;
 	l->dents = p + 2 * (size_t)RPC_MSG_MAX;
+	journal_attach(&l->journal, journal);
 	return l;
 }
 
@@ -67,12 +69,30 @@ keep_gifts(struct lane *l)
 	for (unsigned i = 0; i < l->ngifts; i++) {
 		struct lane_gift *g = &l->gift[i];
 
+		struct inode *in = inode_by_node(g->node);
+
 		g->reply->flags &= (uint16_t)~RPC_F_FD;
+		if (in != NULL)
+			inode_set(in, INODE_SERVED);
+		inode_put(in);
 		/* Not cached for want of memory: the first request on it opens it again. */
 		if (handle_add(g->fh, g->node, g->fd, false, false) != 0)
 			log_debug("a handle was not cached");
 	}
 	l->ngifts = 0;
+}
+
+static void
+crash_all(struct lane *l, const char *place)
+{
+#ifdef CRASH_POINTS
+	for (const struct rpc_hdr *h = rpc_first(l->out_buf); h != NULL;
+	     h = rpc_next(l->out_buf, (struct rpc_hdr *)h))
+		crash_point(h, place);
+#else
+	(void)l;
+	(void)place;
+#endif
 }
 
 static void
@@ -90,6 +110,7 @@ lane_flush(struct lane *l)
 	((struct rpc_batch *)l->out_buf)->cpu = (uint16_t)MAX(cpu, 0);
 	for (unsigned i = 0; i < l->ngifts; i++)
 		fds[i] = l->gift[i].fd;
+	crash_all(l, "before-reply");
 	r = msg_send(l->sock, l->out_buf, len, fds, l->ngifts, 0);
 	if (r == -ETOOMANYREFS && l->ngifts > 0) {
 		keep_gifts(l);
@@ -100,6 +121,7 @@ lane_flush(struct lane *l)
 	/* A front that is gone shows at the next receive. */
 	if (r != 0 && r != -EPIPE && r != -ECONNRESET)
 		fatalx("lane %u: send failed (%d)", l->nr, r);
+	crash_all(l, "after-reply");
 	rpc_begin(&l->out, l->out_buf);
 }
 
@@ -150,10 +172,12 @@ serve_batch(struct lane *l)
 
 	rpc_begin(&l->out, l->out_buf);
 	l->began = now_ns();
+	journal_batch(&l->journal, rpc_first(l->in));
 	if (inode_may_miss())
 		resolve_batch(l->in);
 	for (h = rpc_first(l->in); h != NULL; h = next) {
 		next = rpc_next(l->in, h);
+		CRASH_POISON(h);
 		r = handlers[h->op](l, h);
 		if (r < 0)
 			reply_error(l, h, r);

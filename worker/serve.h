@@ -6,8 +6,11 @@
 #include "common/attr.h"
 #include "worker/lane.h"
 
-/* Map the buffers of a lane; sock and arena are its own from here. Before seccomp. Ends the process if it cannot. */
-struct lane *serve_lane_new(unsigned nr, int sock, char *arena);
+/*
+ * Map the buffers of a lane, and read what the last worker left in its page of the journal; sock, arena and page are its
+ * own from here. Before seccomp. Ends the process if it cannot.
+ */
+struct lane *serve_lane_new(unsigned nr, int sock, char *arena, void *journal_page);
 
 /* Serve requests until the process ends. */
 void serve_lane(struct lane *) ATTR_NORETURN;

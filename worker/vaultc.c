@@ -40,12 +40,12 @@ vault_init(int put, int get)
 
 /* Returns 0 or -ETOOMANYREFS. */
 static int
-send_put(const void *msg, size_t len, const int *fds, size_t nfds)
+send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds)
 {
 	int r = 0;
 
 	for (int i = 0; i < SEND_TRIES; i++) {
-		r = msg_send(put_sock, msg, len, fds, nfds, 0);
+		r = msg_send(sock, msg, len, fds, nfds, 0);
 		if (r != -ETOOMANYREFS)
 			break;
 		/* The fds in flight of all processes of this uid count: others may take theirs in. */
@@ -54,6 +54,12 @@ send_put(const void *msg, size_t len, const int *fds, size_t nfds)
 	if (r != 0 && r != -ETOOMANYREFS)
 		fatalx("vault: send failed (%d)", r);
 	return r;
+}
+
+static int
+send_put(const void *msg, size_t len, const int *fds, size_t nfds)
+{
+	return send_fds(put_sock, msg, len, fds, nfds);
 }
 
 static bool
@@ -70,32 +76,41 @@ mount_known(uint32_t mnt)
  * is never opened, so its mount is announced through its parent, or not at all.
  */
 static bool
-announce(const struct inode *in)
+announce(uint32_t mnt, uint16_t type, int path_fd)
 {
-	struct vault_mount m = { .h = { .op = VAULT_MOUNT, .count = 1 }, .mnt_id = in->key.mnt };
+	struct vault_mount m = { .h = { .op = VAULT_MOUNT, .count = 1 }, .mnt_id = mnt };
 	int fd, r;
 
-	fd = resolve_open(in, O_RDONLY | (in->type == S_IFDIR ? O_DIRECTORY : O_NONBLOCK));
+	if (type != S_IFREG && type != S_IFDIR)
+		return false;
+	fd = open_fd_dir(path_fd, O_RDONLY | (type == S_IFDIR ? O_DIRECTORY : O_NONBLOCK));
 	if (fd < 0)
 		return false;
 	r = send_put(&m, sizeof(m), &fd, 1);
 	fd_close(&fd);
 	if (r == 0)
-		mounts[nmounts++] = in->key.mnt;
+		mounts[nmounts++] = mnt;
 	return r == 0;
+}
+
+/* Does the vault know the mount of this O_PATH fd? It takes nothing of a mount it does not know. */
+static bool
+mount_ready_fd(uint32_t mnt, uint16_t type, int path_fd)
+{
+	bool ok;
+
+	pthread_mutex_lock(&mount_lock);
+	ok = mount_known(mnt) || (nmounts < MOUNTS_MAX && announce(mnt, type, path_fd));
+	pthread_mutex_unlock(&mount_lock);
+	return ok;
 }
 
 static bool
 mount_ready(const struct inode *in, const struct inode *parent)
 {
-	bool ok;
-
 	if (parent != NULL && parent->key.mnt == in->key.mnt)
 		in = parent;
-	pthread_mutex_lock(&mount_lock);
-	ok = mount_known(in->key.mnt) || (nmounts < MOUNTS_MAX && announce(in));
-	pthread_mutex_unlock(&mount_lock);
-	return ok;
+	return mount_ready_fd(in->key.mnt, in->type, inode_fd(in));
 }
 
 void
@@ -103,7 +118,7 @@ vault_root(const struct inode *root)
 {
 	if (!mount_ready(root, NULL))
 		log_warn("the shared directory cannot be opened: inodes stay open instead of being "
-		         "remembered");
+			 "remembered");
 }
 
 static void
@@ -144,6 +159,64 @@ flush_puts(struct lane *l)
 }
 
 static void
+pin_one(const struct inode *in)
+{
+	struct vault_put m = { .h = { .op = VAULT_PIN, .count = 1 } };
+	int fd = inode_fd(in);
+
+	m.e[0].node = in->node;
+	m.e[0].mnt_id = in->key.mnt;
+	if (send_put(&m, offsetof(struct vault_put, e) + sizeof(m.e[0]), &fd, 1) != 0)
+		log_debug("vault: an inode was not pinned");
+}
+
+void
+vault_pin_now(struct lane *l, struct inode *in, struct inode *dir)
+{
+	if (!inode_has(in, INODE_VAULTED)) {
+		vault_put(l, in, dir);
+		vault_flush(l);
+	}
+	if (inode_has(in, INODE_VAULTED))
+		pin_one(in);
+}
+
+void
+vault_pin(struct lane *l, struct inode *in, struct inode *dir)
+{
+	vault_put(l, in, dir);
+	if (inode_has(in, INODE_PRIVATE))
+		return;
+	if (l->npins == VAULT_BATCH)
+		vault_flush(l);
+	atomic_fetch_add(&in->refs, 1);
+	l->pin[l->npins++] = in;
+}
+
+static void
+flush_pins(struct lane *l)
+{
+	struct vault_put m = { .h = { .op = VAULT_PIN } };
+	int fd[VAULT_BATCH];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < l->npins; i++) {
+		/* What could not be put is not known there. */
+		if (!inode_has(l->pin[i], INODE_VAULTED))
+			continue;
+		m.e[n].node = l->pin[i]->node;
+		m.e[n].mnt_id = l->pin[i]->key.mnt;
+		fd[n++] = inode_fd(l->pin[i]);
+	}
+	m.h.count = n;
+	if (n > 0 && send_put(&m, offsetof(struct vault_put, e) + n * sizeof(m.e[0]), fd, n) != 0)
+		log_debug("vault: %u inodes were not pinned", n);
+	for (unsigned i = 0; i < l->npins; i++)
+		inode_put(l->pin[i]);
+	l->npins = 0;
+}
+
+static void
 flush_forgets(struct lane *l)
 {
 	struct vault_nodes m = { .h = { .op = VAULT_FORGET, .count = l->nforgets } };
@@ -160,6 +233,9 @@ vault_flush(struct lane *l)
 {
 	if (l->nputs > 0)
 		flush_puts(l);
+	/* Before forgets: a node may be among both. */
+	if (l->npins > 0)
+		flush_pins(l);
 	if (l->nforgets > 0)
 		flush_forgets(l);
 }
@@ -227,10 +303,11 @@ take_answer(const struct vault_got *m, size_t len, size_t n, int *got, size_t ng
 	return used == ngot;
 }
 
-int
-vault_get(const uint64_t *node, size_t n, int *fd, int *error)
+/* GET or FETCH: n ids in, fds and errors out. */
+static int
+ask(uint32_t op, const uint64_t *id, size_t n, int *fd, int *error)
 {
-	struct vault_nodes q = { .h = { .op = VAULT_GET, .count = (uint32_t)n } };
+	struct vault_nodes q = { .h = { .op = op, .count = (uint32_t)n } };
 	struct vault_got m;
 	int got[VAULT_BATCH], truncated = 0, r;
 	size_t ngot = VAULT_BATCH;
@@ -238,10 +315,10 @@ vault_get(const uint64_t *node, size_t n, int *fd, int *error)
 
 	if (n == 0 || n > VAULT_BATCH)
 		return -EINVAL;
-	memcpy(q.node, node, n * sizeof(*node));
+	memcpy(q.node, id, n * sizeof(*id));
 	pthread_mutex_lock(&get_lock);
 	r = msg_send(
-	    get_sock, &q, offsetof(struct vault_nodes, node) + n * sizeof(*node), NULL, 0, 0);
+	    get_sock, &q, offsetof(struct vault_nodes, node) + n * sizeof(*id), NULL, 0, 0);
 	if (r == 0)
 		len = msg_recv(get_sock, &m, sizeof(m), got, &ngot, &truncated, 0);
 	pthread_mutex_unlock(&get_lock);
@@ -250,4 +327,89 @@ vault_get(const uint64_t *node, size_t n, int *fd, int *error)
 	if (!take_answer(&m, (size_t)len, n, got, ngot, truncated != 0, fd, error))
 		fatalx("vault: bad answer");
 	return 0;
+}
+
+int
+vault_get(const uint64_t *node, size_t n, int *fd, int *error)
+{
+	return ask(VAULT_GET, node, n, fd, error);
+}
+
+int
+vault_fetch(uint64_t fh)
+{
+	int fd = -1, error = 0, r = ask(VAULT_FETCH, &fh, 1, &fd, &error);
+
+	if (r == 0)
+		r = error;
+	return r != 0 ? r : fd;
+}
+
+/* One question and its answer, both of n elements. */
+static int
+ask_find(struct vault_put *q, const int *fd, uint32_t n, struct vault_nodes *m)
+{
+	const size_t len = offsetof(struct vault_put, e) + n * sizeof(q->e[0]);
+	ssize_t got = 0;
+	int r;
+
+	q->h.op = VAULT_FIND;
+	q->h.count = n;
+	pthread_mutex_lock(&get_lock);
+	r = send_fds(get_sock, q, len, fd, n);
+	if (r == 0)
+		got = msg_recv(get_sock, m, sizeof(*m), NULL, NULL, NULL, 0);
+	pthread_mutex_unlock(&get_lock);
+	if (r == -ETOOMANYREFS)
+		return -ENFILE;
+	if (got < (ssize_t)(offsetof(struct vault_nodes, node) + n * sizeof(m->node[0])) ||
+	    m->h.op != VAULT_FOUND || m->h.count != n)
+		fatalx("vault: bad answer (%zd)", got);
+	return 0;
+}
+
+int
+vault_find(const int *fd, const struct inode_ident *id, size_t n, uint64_t *node)
+{
+	struct vault_put q = { .h = { .op = VAULT_FIND } };
+	int sent[VAULT_BATCH], place[VAULT_BATCH];
+	struct vault_nodes m;
+	uint32_t k = 0;
+	int r;
+
+	if (n == 0 || n > VAULT_BATCH)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		node[i] = 0;
+		if (!mount_ready_fd(id[i].key.mnt, id[i].type, fd[i]))
+			continue;
+		q.e[k].mnt_id = id[i].key.mnt;
+		place[k] = (int)i;
+		sent[k++] = fd[i];
+	}
+	if (k == 0)
+		return 0;
+	r = ask_find(&q, sent, k, &m);
+	for (uint32_t i = 0; r == 0 && i < k; i++)
+		node[place[i]] = m.node[i];
+	return r;
+}
+
+void
+vault_hold(uint64_t fh, int fd, const struct inode *dir)
+{
+	struct vault_hold m = { .h = { .op = VAULT_HOLD, .count = 1 }, .fh = fh };
+
+	if (!mount_ready(dir, NULL) || send_put(&m, sizeof(m), &fd, 1) != 0)
+		log_debug("vault: an open directory is not held");
+}
+
+void
+vault_drop(uint64_t fh)
+{
+	struct vault_nodes m = { .h = { .op = VAULT_DROP, .count = 1 } };
+
+	m.node[0] = fh;
+	if (send_put(&m, offsetof(struct vault_nodes, node) + sizeof(fh), NULL, 0) != 0)
+		fatalx("vault: drop failed");
 }

@@ -12,6 +12,7 @@
 #include "common/attr.h"
 
 struct inode;
+struct inode_ident;
 struct lane;
 
 /* Before threads exist. Takes over both sockets. */
@@ -23,12 +24,31 @@ void vault_init(int put, int get);
  */
 void vault_put(struct lane *, struct inode *, struct inode *parent);
 void vault_forget(struct lane *, uint64_t node);
-/* Send what vault_put() and vault_forget() collected. */
+/*
+ * Have the vault keep the fd of an inode that its handle will not bring back: at once, before the name goes (now), or
+ * before the lane's next message to the front. dir: the directory it was found in.
+ */
+void vault_pin_now(struct lane *, struct inode *, struct inode *dir);
+void vault_pin(struct lane *, struct inode *, struct inode *dir);
+/* Send what vault_put(), vault_forget() and vault_pin() collected. */
 void vault_flush(struct lane *);
 /* Everything is forgotten. */
 void vault_reset(struct lane *);
 /* Announce the mount of this inode, which must be the root's. */
 void vault_root(const struct inode *);
+
+/*
+ * Which nodes did earlier workers call these n (<= VAULT_BATCH) inodes? fd[i]: O_PATH, stay the caller's; id[i]: theirs.
+ * node[i] is 0 where none. Returns 0, or -ENFILE: too many fds are in flight.
+ */
+int
+vault_find(const int *fd, const struct inode_ident *id, size_t n, uint64_t *node) ATTR_MUSTCHECK;
+
+/* An open file of dir that cannot be opened again at the same place: the vault keeps it for the next worker. */
+void vault_hold(uint64_t fh, int fd, const struct inode *dir);
+void vault_drop(uint64_t fh);
+/* Get it back: fd or a negative errno. */
+int vault_fetch(uint64_t fh);
 
 /*
  * Get O_PATH fds for n (<= VAULT_BATCH) nodes: fd[i] is the caller's where error[i] is 0, else error[i] a negative

@@ -92,18 +92,33 @@ read_table(void)
 }
 
 static const char *
-expected(unsigned int role, const char *key)
+expected_of(const char *role, const char *key)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr_rows; i++) {
-		if (strcmp(rows[i].role, roles[role].role) == 0 && strcmp(rows[i].key, key) == 0) {
+		if (strcmp(rows[i].role, role) == 0 && strcmp(rows[i].key, key) == 0) {
 			rows[i].used = true;
 			return rows[i].value;
 		}
 	}
-	ck_abort_msg("the table says nothing about %s %s", roles[role].role, key);
+	ck_abort_msg("the table says nothing about %s %s", role, key);
 	return "";
+}
+
+static const char *
+expected(unsigned int role, const char *key)
+{
+	return expected_of(roles[role].role, key);
+}
+
+/* The monitor's second thread has rows of its own: it holds less. */
+static const char *
+row_name(unsigned int role, const char *status_path)
+{
+	const char *task = strstr(status_path, "/task/");
+
+	return role == 0 && task != NULL && atoi(task + 6) != pids[0] ? "vault" : roles[role].role;
 }
 
 static bool
@@ -224,7 +239,7 @@ check_status(unsigned int role, const char *path)
 	for (i = 0; i < 3; i++) {
 		status_field(path, caps[i], text, sizeof(text));
 		have = strtoull(text, NULL, 16);
-		want = parse_caps(expected(role, caps[i]));
+		want = parse_caps(expected_of(row_name(role, path), caps[i]));
 		ck_assert_msg(have == want, "%s (%s): %s %016llx, table %016llx", path,
 		    roles[role].role, caps[i], have, want);
 	}
@@ -476,6 +491,8 @@ START_TEST(test_table_is_complete)
 	unsigned int i;
 	size_t k;
 
+	for (k = 1; k <= 3; k++)
+		ck_assert_str_ne(expected_of("vault", keys[k]), "");
 	for (i = 0; i < NR_ROLES; i++) {
 		for (k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
 			ck_assert_str_ne(expected(i, keys[k]), "");

@@ -25,11 +25,12 @@ describe(const struct options *o, char *buf, size_t size)
 	snprintf(buf, size,
 	    " action=%d dir=%s sock=%s fd=%d tag=%s user=%s pool=%d/%" PRIu64
 	    " sandbox=%d seccomp=%d log=%d dev=%u"
-	    " nofile=%d/%" PRIu64 " ",
+	    " nofile=%d/%" PRIu64 " deaths=%u/%u timeout=%u/%d ",
 	    o->action, o->shared_dir != NULL ? o->shared_dir : "-",
 	    o->socket_path != NULL ? o->socket_path : "-", o->fd, o->tag != NULL ? o->tag : "-",
 	    o->front_user != NULL ? o->front_user : "-", o->pool_given, o->pool_size, o->sandbox,
-	    o->seccomp, o->log_level, o->dev, o->nofile_given, o->nofile);
+	    o->seccomp, o->log_level, o->dev, o->nofile_given, o->nofile, o->worker_deaths,
+	    o->worker_window, o->worker_timeout, o->worker_timeout_restart);
 }
 
 static int
@@ -54,7 +55,7 @@ static const struct {
 } good[] = {
 	{ { BASE },
 	    " action=0 dir=/s sock=/t fd=-1 tag=- user=- pool=0/0 sandbox=0 seccomp=1 log=3 dev=4 "
-	    "nofile=0/0 " },
+	    "nofile=0/0 deaths=20/60 timeout=60/0 " },
 	{ { NULL }, " action=1 " },
 	{ { "-h" }, " action=2 " },
 	{ { "--help" }, " action=3 " },
@@ -110,6 +111,10 @@ static const struct {
 	{ { BASE, "--cache", "AUTO" }, " dev=4 " },
 	{ { BASE, "--inode-file-handles=prefer" }, " dev=4 " },
 	{ { BASE, "--front-user=daemon" }, " user=daemon " },
+	{ { BASE, "--worker-deaths=0" }, " deaths=0/60 timeout=60/0 " },
+	{ { BASE, "--worker-deaths", "1000", "--worker-window=86400" }, " deaths=1000/86400 " },
+	{ { BASE, "--worker-window=1", "--worker-timeout=0" }, " deaths=20/1 timeout=0/0 " },
+	{ { BASE, "--worker-timeout=5", "--worker-timeout-restart" }, " timeout=5/1 " },
 	{ { BASE, "--rlimit-nofile=0" }, " nofile=1/0 " },
 	{ { BASE, "--rlimit-nofile", "18446744073709551615" }, " nofile=1/18446744073709551615 " },
 };
@@ -195,6 +200,22 @@ static const struct {
 	{ { BASE, "--inode-file-handles=fallback" }, "value 'fallback' of option" },
 	{ { BASE, "--fd-donation=maybe" }, "invalid value 'maybe' for '--fd-donation <WHEN>'" },
 	{ { BASE, "--front-user" }, "option '--front-user' needs a value <NAME>" },
+	{ { BASE, "--worker-deaths=1001" },
+	    "invalid value '1001' for '--worker-deaths <N>': number too large" },
+	{ { BASE, "--worker-deaths=-1" },
+	    "invalid value '-1' for '--worker-deaths <N>': invalid digit found in string" },
+	{ { BASE, "--worker-window=0" },
+	    "invalid value '0' for '--worker-window <SECONDS>': at least 1" },
+	{ { BASE, "--worker-window=86401" },
+	    "invalid value '86401' for '--worker-window <SECONDS>': number too large" },
+	{ { BASE, "--worker-timeout=x" },
+	    "invalid value 'x' for '--worker-timeout <SECONDS>': invalid digit found in string" },
+	{ { BASE, "--worker-timeout-restart=1" },
+	    "option '--worker-timeout-restart' takes no value" },
+	{ { BASE, "--worker-timeout-restart", "--worker-deaths=0" },
+	    "option '--worker-timeout-restart' cannot be used together with '--worker-deaths=0'" },
+	{ { BASE, "--worker-timeout=0", "--worker-timeout-restart" },
+	    "option '--worker-timeout-restart' cannot be used together with '--worker-timeout=0'" },
 	{ { BASE, "--socket-group" }, "option '--socket-group' is not supported yet" },
 	{ { BASE, "-o", "source=/s" }, "option '-o' is not supported yet" },
 	{ { BASE, "-osource=/s" }, "option '-o' is not supported yet" },
@@ -307,6 +328,10 @@ START_TEST(test_help)
 		"--cache <POLICY>",
 		"--fd-donation <WHEN>",
 		"--front-user <NAME>",
+		"--worker-deaths <N>",
+		"--worker-window <SECONDS>",
+		"--worker-timeout <SECONDS>",
+		"--worker-timeout-restart",
 		"--rlimit-nofile <N>",
 		"--log-level <LEVEL>",
 		"--print-capabilities",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Plays the worker towards monitor/vault.c. Linked by: check_vault.c. */
+/* Plays the worker towards monitor/vault.c. Linked by: check_vault.c, check_vault_restart.c. */
 #include "tests/unit/vault_rig.h"
 
 #include <check.h>
@@ -47,7 +47,7 @@ rig_begin(struct rig *r, const char *place, size_t max_fds, uint32_t max_nodes)
 	ck_assert_int_ge(r->dir, 0);
 	r->mnt = rig_mount_id(r->dir);
 	ck_assert_int_eq(vault_new(max_fds != 0 ? max_fds : 1000, max_nodes, &r->vault), 0);
-	ck_assert_int_eq(vault_start(r->vault), 0);
+	ck_assert_int_eq(vault_start(r->vault, NULL, NULL), 0);
 	rig_attach(r);
 }
 
@@ -86,6 +86,58 @@ rig_put_node(struct rig *r, uint64_t node, uint64_t mnt, int fd)
 	close(fd);
 }
 
+void
+rig_put_nodes(struct rig *r, uint32_t op, uint64_t first, const int *fds, uint32_t n)
+{
+	struct vault_put m = { .h = { op, n } };
+
+	for (uint32_t i = 0; i < n; i++)
+		m.e[i] = (struct vault_put1){ first + i, r->mnt };
+	ck_assert_int_eq(msg_send(r->put, &m, sizeof(m.h) + n * sizeof(m.e[0]), fds, n, 0), 0);
+}
+
+static void
+find(struct rig *r, uint64_t mnt, const int *fds, uint32_t n, uint64_t *nodes)
+{
+	struct vault_put m = { .h = { VAULT_FIND, n } };
+	struct vault_nodes found;
+
+	for (uint32_t i = 0; i < n; i++)
+		m.e[i] = (struct vault_put1){ 0, mnt };
+	ck_assert_int_eq(msg_send(r->get, &m, sizeof(m.h) + n * sizeof(m.e[0]), fds, n, 0), 0);
+	ck_assert_int_eq(msg_recv(r->get, &found, sizeof(found), NULL, NULL, NULL, 0),
+	    sizeof(found.h) + n * sizeof(uint64_t));
+	ck_assert_uint_eq(found.h.op, VAULT_FOUND);
+	ck_assert_uint_eq(found.h.count, n);
+	memcpy(nodes, found.node, n * sizeof(*nodes));
+}
+
+void
+rig_find_nodes(struct rig *r, const int *fds, uint32_t n, uint64_t *nodes)
+{
+	find(r, r->mnt, fds, n, nodes);
+}
+
+uint64_t
+rig_find_node(struct rig *r, uint64_t mnt, int fd)
+{
+	uint64_t node;
+
+	find(r, mnt, &fd, 1, &node);
+	close(fd);
+	return node;
+}
+
+void
+rig_hold(struct rig *r, uint64_t fh, int fd)
+{
+	const struct vault_hold m = { .h = { VAULT_HOLD, 1 }, .fh = fh };
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(msg_send(r->put, &m, sizeof(m), &fd, 1, 0), 0);
+	close(fd);
+}
+
 int
 rig_path_fd(struct rig *r, const char *name)
 {
@@ -110,14 +162,14 @@ rig_forget(struct rig *r, uint64_t node)
 	rig_send_nodes(r->put, VAULT_FORGET, &node, 1);
 }
 
-void
-rig_get_nodes(struct rig *r, const uint64_t *nodes, uint32_t n, int *fds)
+static void
+get(struct rig *r, uint32_t op, const uint64_t *nodes, uint32_t n, int *fds)
 {
 	struct vault_got got;
 	int raw[VAULT_BATCH];
 	size_t nraw = VAULT_BATCH, k = 0;
 
-	rig_send_nodes(r->get, VAULT_GET, nodes, n);
+	rig_send_nodes(r->get, op, nodes, n);
 	ck_assert_int_eq(msg_recv(r->get, &got, sizeof(got), raw, &nraw, NULL, 0),
 	    sizeof(got.h) + n * sizeof(int32_t));
 	ck_assert_uint_eq(got.h.op, VAULT_GOT);
@@ -131,6 +183,21 @@ rig_get_nodes(struct rig *r, const uint64_t *nodes, uint32_t n, int *fds)
 		}
 	}
 	ck_assert_uint_eq(k, nraw);
+}
+
+void
+rig_get_nodes(struct rig *r, const uint64_t *nodes, uint32_t n, int *fds)
+{
+	get(r, VAULT_GET, nodes, n, fds);
+}
+
+int
+rig_fetch(struct rig *r, uint64_t fh)
+{
+	int fd;
+
+	get(r, VAULT_FETCH, &fh, 1, &fd);
+	return fd;
 }
 
 int
@@ -184,6 +251,19 @@ rig_settled_fds(struct rig *r)
 {
 	ck_assert_int_eq(rig_get_node(r, UINT64_MAX - 1), -EBADF);
 	return rig_count_fds();
+}
+
+long
+rig_resident_kb(void)
+{
+	char buf[128] = "";
+	long total, pages;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_gt(read(fd, buf, sizeof(buf) - 1), 0);
+	close(fd);
+	ck_assert_int_eq(sscanf(buf, "%ld %ld", &total, &pages), 2);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 bool

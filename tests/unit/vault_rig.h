@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The worker's side of a vault, for unit tests of monitor/vault.c: a vault with its thread, our ends of its sockets, and a
- * directory to play in. What cannot go wrong is asserted here. Included by: check_vault.c.
+ * directory to play in. What cannot go wrong is asserted here. Included by: check_vault.c, check_vault_restart.c.
  */
 #ifndef TESTS_UNIT_VAULT_RIG_H
 #define TESTS_UNIT_VAULT_RIG_H
@@ -34,6 +34,19 @@ void rig_put_mount(struct rig *r, uint64_t id, int fd);
 /* Send one node with an fd, which is closed. */
 void rig_put_node(struct rig *r, uint64_t node, uint64_t mnt, int fd);
 
+/* PUT, PIN: n nodes from first on, with n fds, which stay open. */
+void rig_put_nodes(struct rig *r, uint32_t op, uint64_t first, const int *fds, uint32_t n);
+
+/* FIND: which nodes are these? The fds stay open. */
+void rig_find_nodes(struct rig *r, const int *fds, uint32_t n, uint64_t *nodes);
+
+/* The same with one fd, which is closed. */
+uint64_t rig_find_node(struct rig *r, uint64_t mnt, int fd);
+
+/* Hold a directory for fh; fd is closed. Fetch it: an fd or a negative errno. */
+void rig_hold(struct rig *r, uint64_t fh, int fd);
+int rig_fetch(struct rig *r, uint64_t fh);
+
 int rig_path_fd(struct rig *r, const char *name);
 
 void rig_send_nodes(int sock, uint32_t op, const uint64_t *nodes, uint32_t n);
@@ -54,6 +67,8 @@ int rig_count_fds(void);
 
 /* After an answer the vault still closes what it sent: have it answer once more, with nothing. */
 int rig_settled_fds(struct rig *r);
+
+long rig_resident_kb(void);
 
 /* Has the vault reported a breach within the time? */
 bool rig_breached(struct rig *r, int ms);

@@ -26,12 +26,15 @@
 
 #define WAIT_MS	20000
 #define HANDLE_BYTES 40
+#define RIG_NODES_LATER 100000u	/* first slot of the second worker's nodes, and so on */
+#define RIG_HELD 16u
 
 struct rig rig;
 
 struct kept {
-	bool	used;
-	int	fd;			/* where the file system has no handles, else 0 */
+	bool	used, pinned;
+	uint64_t node;
+	int	fd;			/* pinned, or where the file system has no handles, else 0 */
 	uint8_t	mount;
 	union {
 		struct file_handle h;
@@ -40,6 +43,8 @@ struct kept {
 };
 
 static struct kept *kept;
+static uint64_t first_used[4], end_used[4];	/* slots in use by each worker's nodes */
+static struct { uint64_t fh; int fd; } held[RIG_HELD];
 static struct { uint64_t id; int fd; } mounts[RIG_MOUNTS];
 static unsigned nmounts;
 static int put_sock, get_sock;
@@ -47,6 +52,13 @@ static pthread_t vault_thread;
 static bool vault_running;
 
 /* ---- the vault ---- */
+
+/* Where a node is kept: each worker of a test gives out few ids. */
+static uint64_t
+slot(uint64_t node)
+{
+	return (node & (NODE_FIRST(1) - 3)) + (node >> 40) * RIG_NODES_LATER;
+}
 
 static unsigned
 mount_index(uint64_t id)
@@ -60,16 +72,18 @@ mount_index(uint64_t id)
 static void
 vault_put1(uint64_t node, uint64_t mnt, int fd)
 {
-	struct kept *k = &kept[node];
+	struct kept *k = &kept[MIN(slot(node), RIG_NODES - 1)];
 	int id;
 
-	if (node >= RIG_NODES || mount_index(mnt) == RIG_MOUNTS || (fcntl(fd, F_GETFL) & O_PATH) == 0) {
+	if (slot(node) >= RIG_NODES - 1 || mount_index(mnt) == RIG_MOUNTS || (fcntl(fd, F_GETFL) & O_PATH) == 0) {
 		fprintf(stderr, "vault: bad put of node %lu\n", (unsigned long)node);
 		_exit(99);
 	}
 	rig.puts++;
 	rig.repeated += k->used;
 	k->used = true;
+	k->node = node;
+	end_used[MIN(node >> 40, 3)] = MAX(end_used[MIN(node >> 40, 3)], slot(node) + 1);
 	k->mount = (uint8_t)mount_index(mnt);
 	k->head.h.handle_bytes = HANDLE_BYTES;
 	if (name_to_handle_at(fd, "", &k->head.h, &id, AT_EMPTY_PATH) == 0)
@@ -78,6 +92,61 @@ vault_put1(uint64_t node, uint64_t mnt, int fd)
 		if (k->fd > 0)
 			close(k->fd);
 		k->fd = fd;
+	}
+}
+
+static void
+vault_pin1(uint64_t node, int fd)
+{
+	struct kept *k = &kept[MIN(slot(node), RIG_NODES - 1)];
+
+	if (!k->used) {
+		fprintf(stderr, "vault: pin of unknown node %lx\n", (unsigned long)node);
+		_exit(95);
+	}
+	rig.pins++;
+	k->pinned = true;
+	if (k->fd > 0)
+		close(k->fd);
+	k->fd = fd;
+}
+
+static int *
+held_fd(uint64_t fh, bool make)
+{
+	for (unsigned i = 0; i < RIG_HELD; i++)
+		if (held[i].fd > 0 && held[i].fh == fh)
+			return &held[i].fd;
+	for (unsigned i = 0; make && i < RIG_HELD; i++)
+		if (held[i].fd <= 0) {
+			held[i].fh = fh;
+			return &held[i].fd;
+		}
+	return NULL;
+}
+
+static void
+vault_hold1(uint64_t fh, int fd)
+{
+	int *at = held_fd(fh, true);
+
+	if (at == NULL || (fcntl(fd, F_GETFL) & O_PATH) != 0)
+		_exit(94);
+	if (*at > 0)
+		close(*at);
+	*at = fd;
+	rig.holds++;
+}
+
+static void
+vault_drop1(uint64_t fh)
+{
+	int *at = held_fd(fh, false);
+
+	if (at != NULL) {
+		close(*at);
+		*at = 0;
+		rig.drops++;
 	}
 }
 
@@ -104,14 +173,28 @@ vault_take(void *buf, size_t n, int *fds, size_t nfds)
 		for (unsigned i = 0; i < h->count; i++)
 			vault_put1(p->e[i].node, p->e[i].mnt_id, fds[i]);
 		break;
+	case VAULT_PIN:
+		if (nfds != h->count)
+			_exit(97);
+		for (unsigned i = 0; i < h->count; i++)
+			vault_pin1(p->e[i].node, fds[i]);
+		break;
+	case VAULT_HOLD:
+		if (nfds != 1)
+			_exit(97);
+		vault_hold1(((struct vault_hold *)buf)->fh, fds[0]);
+		break;
+	case VAULT_DROP:
+		vault_drop1(f->node[0]);
+		break;
 	case VAULT_FORGET:
 		for (unsigned i = 0; i < h->count; i++)
-			if (f->node[i] < RIG_NODES) {
-				struct kept *k = &kept[f->node[i]];
+			if (slot(f->node[i]) < RIG_NODES) {
+				struct kept *k = &kept[slot(f->node[i])];
 
 				if (k->used && k->fd > 0)
 					close(k->fd);
-				k->used = false;
+				k->used = k->pinned = false;
 				k->fd = 0;
 			}
 		rig.forgets += h->count;
@@ -152,7 +235,7 @@ vault_answer(const struct vault_nodes *q)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < q->h.count; i++) {
-		struct kept *k = q->node[i] < RIG_NODES ? &kept[q->node[i]] : NULL;
+		struct kept *k = slot(q->node[i]) < RIG_NODES ? &kept[slot(q->node[i])] : NULL;
 
 		if (k == NULL || !k->used) {
 			m.error[i] = -EBADF;
@@ -175,10 +258,93 @@ vault_answer(const struct vault_nodes *q)
 		close(fds[--n]);
 }
 
+static bool
+same_inode(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
+/* By handle where there are handles. */
+static uint64_t
+find1(int fd, uint64_t mnt)
+{
+	struct kept q = { .head.h.handle_bytes = HANDLE_BYTES };
+	int id;
+	bool handle = name_to_handle_at(fd, "", &q.head.h, &id, AT_EMPTY_PATH) == 0;
+
+	for (uint64_t w = 0, i = 0; w < 4; i++) {
+		const struct kept *k = &kept[i];
+
+		if (i >= end_used[w]) {
+			i = first_used[++w % 4] - 1;
+			continue;
+		}
+
+		if (!k->used || mounts[k->mount].id != mnt)
+			continue;
+		if (handle ? memcmp(&k->head, &q.head, sizeof(q.head.h) + q.head.h.handle_bytes) == 0 :
+		    k->fd > 0 && same_inode(k->fd, fd))
+			return k->node;
+	}
+	return 0;
+}
+
+static void
+vault_found(const struct vault_put *q, int *fds, size_t nfds)
+{
+	struct vault_nodes m = { .h = { .op = VAULT_FOUND, .count = q->h.count } };
+
+	if (nfds != q->h.count)
+		_exit(93);
+	rig.finds++;
+	for (unsigned i = 0; i < nfds; i++) {
+		if (mount_index(q->e[i].mnt_id) == RIG_MOUNTS || q->e[i].node != 0)
+			_exit(92);
+		m.node[i] = find1(fds[i], q->e[i].mnt_id);
+		rig.found += m.node[i] != 0;
+		close(fds[i]);
+	}
+	if (msg_send(get_sock, &m, offsetof(struct vault_nodes, node) + nfds * sizeof(m.node[0]), NULL, 0, 0) != 0)
+		fprintf(stderr, "vault: answer lost\n");
+}
+
+static void
+vault_fetched(const struct vault_nodes *q)
+{
+	struct vault_got m = { .h = { .op = VAULT_GOT, .count = 1 } };
+	int *at = held_fd(q->node[0], false);
+
+	rig.fetches++;
+	m.error[0] = at == NULL ? -EBADF : 0;
+	if (msg_send(get_sock, &m, sizeof(m), at, at != NULL, 0) != 0)
+		fprintf(stderr, "vault: answer lost\n");
+}
+
+static void
+vault_question(void)
+{
+	_Alignas(8) char buf[VAULT_MSG_MAX];
+	struct vault_hdr *h = (void *)buf;
+	int fds[MSG_FDS_MAX];
+	size_t nfds = MSG_FDS_MAX;
+	ssize_t n = msg_recv(get_sock, buf, sizeof(buf), fds, &nfds, NULL, MSG_DONTWAIT);
+
+	if (n <= 0)
+		return;
+	vault_drain();
+	if (h->op == VAULT_FIND)
+		vault_found((void *)buf, fds, nfds);
+	else if (h->op == VAULT_FETCH)
+		vault_fetched((void *)buf);
+	else
+		vault_answer((void *)buf);
+}
+
 static void *
 vault_main(void *arg)
 {
-	struct vault_nodes q;
 	bool open = true;
 
 	(void)arg;
@@ -188,14 +354,8 @@ vault_main(void *arg)
 		if (poll(p, 2, -1) == -1)
 			continue;
 		open = vault_drain();
-		if (p[1].revents != 0) {
-			ssize_t n = msg_recv(get_sock, &q, sizeof(q), NULL, NULL, NULL, MSG_DONTWAIT);
-
-			if (n > 0) {
-				vault_drain();
-				vault_answer(&q);
-			}
-		}
+		if (p[1].revents != 0)
+			vault_question();
 	}
 	return NULL;
 }
@@ -209,12 +369,12 @@ pair(int s[2])
 }
 
 static int
-new_arena(void)
+new_memory(off_t size)
 {
-	int fd = memfd_create("arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(ftruncate(fd, RPC_ARENA_SIZE), 0);
+	ck_assert_int_eq(ftruncate(fd, size), 0);
 	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
 	return fd;
 }
@@ -275,16 +435,17 @@ send_start(int ctl, int share, int put, int get, const int *socks, const int *ar
 	struct ctl_start_worker m = {
 		.h = { .op = CTL_START_WORKER, .len = sizeof(m) },
 		.seccomp = rig.opt.seccomp, .log_level = 4, .dev = rig.opt.dev, .nlanes = RIG_LANES,
-		.sandbox = rig.opt.sandbox, .fd_budget = rig.opt.fd_budget, .first_node = rig.first_node,
+		.sandbox = rig.opt.sandbox, .fd_budget = rig.opt.fd_budget, .first_node = NODE_FIRST(rig.incarnation),
+		.incarnation = rig.incarnation,
 	};
-	int fds[4 + 2 * RIG_LANES] = { share, put, get };
-	size_t n = 3;
+	int fds[5 + 2 * RIG_LANES] = { share, put, get, rig.journal_fd };
+	size_t n = 4;
 
 	for (unsigned i = 0; i < RIG_LANES; i++)
 		fds[n++] = socks[i];
 	for (unsigned i = 0; i < RIG_LANES; i++)
 		fds[n++] = arenas[i];
-	if (rig.first_node > 2 && rig.mntns >= 0)
+	if (rig.incarnation > 0 && rig.mntns >= 0)
 		fds[n++] = rig.mntns;
 	ck_assert_int_eq(msg_send(ctl, &m, sizeof(m), fds, n, 0), 0);
 }
@@ -307,7 +468,7 @@ rig_start(void)
 		pair(lane);
 		l->sock = lane[0];
 		socks[i] = lane[1];
-		arenas[i] = new_arena();
+		arenas[i] = new_memory(RPC_ARENA_SIZE);
 		l->arena = mmap(NULL, RPC_ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, arenas[i], 0);
 		ck_assert_ptr_ne(l->arena, MAP_FAILED);
 		rpc_begin(&l->b, l->out);
@@ -349,13 +510,18 @@ rig_setup(void)
 	};
 	if (getenv("WORKER_SECCOMP_NONE") != NULL)
 		rig.opt.seccomp = SECCOMP_NONE;
-	rig.first_node = 2;
 	rig.mntns = -1;
 	umask(0);
 	strcpy(rig.share, "/var/tmp/worker-test.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(rig.share));
 	chmod(rig.share, 0755);
 	rig.own_share = true;
+	rig.journal_fd = new_memory((off_t)RIG_LANES * JOURNAL_PAGE);
+	rig.journal = mmap(NULL, RIG_LANES * JOURNAL_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, rig.journal_fd, 0);
+	ck_assert_ptr_ne(rig.journal, MAP_FAILED);
+	for (unsigned i = 0; i < 4; i++)
+		first_used[i] = end_used[i] = i * RIG_NODES_LATER;
+	memset(held, 0, sizeof(held));
 	kept = calloc(RIG_NODES, sizeof(*kept));
 	ck_assert_ptr_nonnull(kept);
 }
@@ -419,13 +585,27 @@ rig_teardown(void)
 }
 
 void
+rig_kill(void)
+{
+	if (rig.pid > 0) {
+		kill(rig.pid, SIGKILL);
+		waitpid(rig.pid, NULL, 0);
+	}
+	clean_up();
+}
+
+void
+rig_start_next(void)
+{
+	rig.incarnation++;
+	rig_start();
+}
+
+void
 rig_restart(void)
 {
-	kill(rig.pid, SIGKILL);
-	waitpid(rig.pid, NULL, 0);
-	clean_up();
-	rig.first_node = 100000;
-	rig_start();
+	rig_kill();
+	rig_start_next();
 }
 
 unsigned
@@ -466,6 +646,15 @@ rig_add(unsigned lane, uint16_t op, const void *x, size_t nx, const char *name1,
 
 	ck_assert_ptr_nonnull(r);
 	return r;
+}
+
+void
+rig_replay(void *request, uint64_t tag)
+{
+	struct rpc_hdr *h = request;
+
+	h->flags |= RPC_F_REPLAY;
+	h->tag = tag;
 }
 
 void
@@ -545,9 +734,9 @@ rig_getattr(uint64_t node, struct rpc_attr *attr)
 }
 
 int
-rig_forget(uint64_t node, uint64_t n)
+rig_forget(uint64_t node, uint32_t n)
 {
-	struct rpc_forget1 f = { .node = node, .nlookup = n };
+	struct rpc_forget1 f = { .node = node, .named = n, .incarnation = rig.incarnation };
 
 	rig_add(0, RPC_FORGET, &f, 1, NULL, NULL);
 	return rig_call()->error;

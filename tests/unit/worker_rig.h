@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/control.h"
+#include "proto/journal.h"
 #include "proto/rpc.h"
 
 #define RIG_LANES	2u
@@ -44,11 +45,14 @@ struct rig {
 	struct rig_options opt;
 	pid_t	pid;
 	int	ctl, mntns;
-	uint64_t first_node;
 	struct rig_lane lane[RIG_LANES];
+	uint32_t incarnation;
+	int	journal_fd;
+	struct journal_entry (*journal)[RPC_BATCH_MAX];	/* the page of each lane */
 	char	log[4096];		/* what the worker said until READY, and at its end */
 	/* what the vault counted */
 	_Atomic unsigned puts, repeated, forgets, gets, got, resets, mounts;
+	_Atomic unsigned pins, finds, found, holds, drops, fetches;
 };
 
 extern struct rig rig;
@@ -59,6 +63,9 @@ void	rig_start(void);
 void	rig_teardown(void);
 /* Kill the worker and start another, as the monitor does: same vault, same mount namespace, new lanes. */
 void	rig_restart(void);
+/* The two halves of it: a test may prepare the journal in between. */
+void	rig_kill(void);
+void	rig_start_next(void);
 /* Wait for the worker to end by itself; its wait status, or -1 if it does not within 5 s. */
 int	rig_wait_exit(void);
 /* fds the worker has open. */
@@ -78,13 +85,15 @@ struct rpc_hdr *rig_call(void);
 int64_t	rig_lookup(uint64_t dir, const char *name);		/* the node */
 int64_t	rig_lookup_attr(uint64_t dir, const char *name, struct rpc_entry_body *);
 int	rig_getattr(uint64_t node, struct rpc_attr *);
-int	rig_forget(uint64_t node, uint64_t n);
+int	rig_forget(uint64_t node, uint32_t n);
 int	rig_reset(void);
 /* flags, oflags as in rpc_open; the donated fd to *fd (or -1). */
 int	rig_open(uint64_t node, uint64_t fh, uint32_t flags, uint32_t oflags, int *fd);
 int	rig_opendir(uint64_t node, uint64_t fh);
 /* A request of the rpc_create family, uid and gid 0 unless the test changes them before rig_call(). */
 struct rpc_create *rig_make(uint16_t op, uint64_t dir, const char *name, const char *target, uint32_t mode);
+/* Mark the request just added as sent before; under this tag. */
+void	rig_replay(void *request, uint64_t tag);
 /* The same, called: the node. */
 int64_t	rig_made(uint16_t op, uint64_t dir, const char *name, const char *target, uint32_t mode);
 /* READ or WRITE through the arena of lane 0. Returns the count. */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the vault remembers: mounts, nodes, pins and held directories, and the rules by which it takes them. One thread
+ * only. Where a function returns a string, that is the rule the worker broke, and NULL means that all is well.
+ */
+#ifndef MONITOR_VAULT_STORE_H
+#define MONITOR_VAULT_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "monitor/vault_table.h"
+#include "proto/control.h"
+
+struct vault_place; /* a mount */
+
+struct vault_store {
+	struct vault_table table; /* nodes */
+	struct vault_table
+	    holds; /* open directories, by file handle + 1; all of them VAULT_FD or VAULT_LOST */
+	struct vault_place *places;
+	size_t nplaces, places_room;
+	bool places_missed; /* a mount could not be remembered: nodes on it are lost, and no lie */
+	bool pins_refused; /* said once */
+	size_t fds, max_fds; /* kept open: of mounts, inodes, pins and directories */
+	uint64_t seed; /* so that nobody can choose names that collide */
+};
+
+/* Returns 0 or a negative errno; vault_store_free() is due in both cases. */
+int vault_store_init(struct vault_store *, size_t max_fds, uint32_t max_nodes) ATTR_MUSTCHECK;
+void vault_store_free(struct vault_store *);
+
+/* Take one element. *fd is what came with it, or -1 if it was lost on the way; it is taken if it is kept. */
+const char *vault_store_mount(struct vault_store *, uint64_t mnt_id, int *fd);
+const char *vault_store_put(struct vault_store *, const struct vault_put1 *, int *fd);
+const char *vault_store_pin(struct vault_store *, const struct vault_put1 *, int *fd);
+const char *vault_store_hold(struct vault_store *, uint64_t fh, int *fd);
+
+/* Which node is the inode of fd (-1: lost on the way)? *node 0: none that is known. */
+const char *
+vault_store_find(const struct vault_store *, const struct vault_put1 *, int fd, uint64_t *node);
+
+/* Unknown nodes and file handles are nothing to forget. */
+void vault_store_forget(struct vault_store *, uint64_t node);
+void vault_store_drop(struct vault_store *, uint64_t fh);
+/* Forget all but the mounts. */
+void vault_store_reset(struct vault_store *);
+
+/*
+ * The inode of a node as an O_PATH fd, or a negative errno; *ours: to be closed by the caller. The directory held for
+ * a file handle likewise, never to be closed.
+ */
+int vault_store_open(const struct vault_store *, uint64_t node, bool *ours) ATTR_MUSTCHECK;
+int vault_store_fetch(const struct vault_store *, uint64_t fh) ATTR_MUSTCHECK;
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * See worker/replay.h. The journal says what the names meant before; a name that was never there has inode number 0.
+ * A wrong judgement needs the host to change the same names during the restart. Runs in: worker, lane threads.
+ */
+#include "worker/replay.h"
+
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "worker/cred.h"
+#include "worker/resolve.h"
+
+/* What a caller makes in a set-group-ID directory belongs to the directory's group. */
+static bool
+has_owner(const struct rpc_create *q, int dirfd, const struct statx *st)
+{
+	struct statx dir;
+
+	if (st->stx_uid != cred_owner(q->uid))
+		return false;
+	if (st->stx_gid == cred_group(q->gid))
+		return true;
+	return resolve_statx(dirfd, "", &dir) == 0 && (dir.stx_mode & S_ISGID) != 0 &&
+	    st->stx_gid == dir.stx_gid;
+}
+
+static bool
+has_target(const struct inode *in, const char *want)
+{
+	char target[RPC_TARGET_MAX + 1];
+	ssize_t n = readlinkat(inode_fd(in), "", target, sizeof(target));
+
+	return n >= 0 && (size_t)n == strlen(want) && memcmp(target, want, (size_t)n) == 0;
+}
+
+static bool
+has_device(const struct rpc_create *q, const struct statx *st)
+{
+	const uint32_t type = (q->mode & S_IFMT) != 0 ? q->mode & S_IFMT : S_IFREG;
+
+	if ((st->stx_mode & S_IFMT) != type)
+		return false;
+	if (type != S_IFCHR && type != S_IFBLK)
+		return st->stx_size == 0;
+	return makedev(st->stx_rdev_major, st->stx_rdev_minor) == (dev_t)q->rdev;
+}
+
+bool
+replay_made(const struct rpc_create *q, int dirfd, const struct inode *in, const struct statx *st)
+{
+	if (!has_owner(q, dirfd, st))
+		return false;
+	switch (q->h.op) {
+	case RPC_MKDIR:
+		return in->type == S_IFDIR;
+	case RPC_MKNOD:
+		return has_device(q, st);
+	case RPC_SYMLINK:
+		return in->type == S_IFLNK && has_target(in, rpc_name2(RPC_REQUEST, &q->h));
+	default:
+		return in->type == S_IFREG && st->stx_size == 0;
+	}
+}
+
+static bool
+is_inode(const struct statx *st, uint64_t ino, uint32_t dev)
+{
+	return st != NULL && ino != 0 && st->stx_ino == ino &&
+	    (st->stx_dev_major << 20 | st->stx_dev_minor) == dev;
+}
+
+bool
+replay_removed(const struct journal_past *p, const struct statx *now)
+{
+	return p->ino1 != 0 && !is_inode(now, p->ino1, p->dev1);
+}
+
+bool
+replay_renamed(const struct journal_past *p, unsigned flags, const struct statx *now1,
+    const struct statx *now2)
+{
+	const bool same = p->ino1 == p->ino2 && p->dev1 == p->dev2;
+
+	if (p->ino1 == 0 || is_inode(now1, p->ino1, p->dev1))
+		return false;
+	if ((flags & RENAME_EXCHANGE) != 0)
+		return !same && is_inode(now1, p->ino2, p->dev2) &&
+		    is_inode(now2, p->ino1, p->dev1);
+	return is_inode(now2, p->ino1, p->dev1);
+}
