@@ -46,8 +46,8 @@ struct vring {
 struct vring_chain {
 	uint16_t head;
 	uint16_t nread, nwrite; /* segments */
-	bool
-	    bad; /* malformed: what could be translated is there, the rest is not; answer an error */
+	/* malformed: what could be translated is there, the rest is not; answer an error */
+	bool bad;
 	uint64_t read_len,
 	    write_len; /* bytes in them; each < 4 GiB (virtio_ring: a longer chain is cut) */
 	struct iovec *iov; /* the caller's array of VRING_SEGS_MAX */

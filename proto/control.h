@@ -28,8 +28,8 @@ enum ctl_op { CTL_START_FRONT = 1, CTL_START_WORKER, CTL_READY, CTL_LOG, CTL_DON
 
 struct ctl_hdr {
 	uint32_t op;
-	uint32_t
-	    len; /* of the whole message: exactly the size of its struct (CTL_LOG: shorter allowed) */
+	/* Of the whole message: exactly the size of its struct; CTL_LOG may be shorter. */
+	uint32_t len;
 };
 
 enum seccomp_action { SECCOMP_NONE, SECCOMP_KILL, SECCOMP_LOG, SECCOMP_TRAP };
@@ -120,8 +120,8 @@ struct vault_nodes { /* FORGET and GET; message ends behind element count-1 */
 
 struct vault_got { /* as many fds as there are zeros in error[], in order */
 	struct vault_hdr h;
-	int32_t
-	    error[VAULT_BATCH]; /* 0 or a negative errno: -EBADF unknown node, -ESTALE gone, ... */
+	/* 0 or a negative errno: -EBADF unknown node, -ESTALE gone, ... */
+	int32_t error[VAULT_BATCH];
 };
 
 #define VAULT_MSG_MAX sizeof(struct vault_put)
