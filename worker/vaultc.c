@@ -103,7 +103,7 @@ vault_root(const struct inode *root)
 {
 	if (!mount_ready(root, NULL))
 		log_warn("the shared directory cannot be opened: inodes stay open instead of being "
-		         "remembered");
+			 "remembered");
 }
 
 static void
