@@ -32,7 +32,7 @@ static const struct sc_rule rules[] = {
 	SC(lseek, "LSEEK"),
 	SC(copy_file_range, "COPY_FILE_RANGE"),
 	SC(dup, "FLUSH is the close of a duplicate"),
-	SC_ARG(statx, "GETATTR of a donated file; never by name", SC_MASKED(2, AT_EMPTY_PATH, AT_EMPTY_PATH)),
+	SC_ARG(statx, "GETATTR of a donated file; there is no name in the empty root", SC_MASKED(2, AT_EMPTY_PATH, AT_EMPTY_PATH)),
 	SC_ARG(newfstatat, "fstat: what kind of file an fd is", SC_MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH)),
 	SC(fstat, "the same"),
 	SC_ARG(fcntl, "flags of kick and call fds", SC_MASKED(1, 0xffffffff, F_GETFL)),

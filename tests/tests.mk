@@ -26,6 +26,10 @@ VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/va
 UNIT_check_vault := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
+# What code inside a sandbox or under a profile can do.
+UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \
+	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) \
+	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
 # These start the real worker, with a monitor, vault and front of their own around it.
 WORKER_RIG := tests/unit/worker_rig.c tests/unit/worker_rig_tools.c proto/rpc.c common/msg.c
 UNIT_check_worker_attrs := $(WORKER_RIG)

@@ -30,12 +30,12 @@
 #include "common/msg.h"
 #include "worker/lane.h"
 
-#define FDS	128	/* as many numbers are looked at */
-#define CLIMB	14	/* as many ".." */
+#define FDS 128 /* as many numbers are looked at */
+#define CLIMB 14 /* as many ".." */
 
 /* Special values of open_by_handle_at()'s first argument (linux/fcntl.h, since 6.17). */
-#define PIDFS_ROOT	(-10002)
-#define NSFS_ROOT	(-10003)
+#define PIDFS_ROOT (-10002)
+#define NSFS_ROOT (-10003)
 
 /* Open a file for writing; a name that can be resolved is a way out already. */
 static int
@@ -56,7 +56,12 @@ static int
 climb_from(int dir, const char *prefix)
 {
 	const char *const goals[] = {
-		CORE_PATTERN, "sys/kernel/core_pattern", "kernel/core_pattern", "secret", inside.secret + 1,
+		CORE_PATTERN,
+		"sys/kernel/core_pattern",
+		"kernel/core_pattern",
+		"secret",
+		inside.secret + 1,
+		"root/" CORE_PATTERN,
 	};
 	char path[256];
 	int r = -ENOENT;
@@ -223,7 +228,7 @@ try_chroot(const char *unused)
 {
 	(void)unused;
 	/* The working directory stays outside the new root: ".." never meets it. */
-	if (chroot(inside.mnt) == -1)
+	if (chdir("/") == -1 || chroot(inside.mnt) == -1)
 		return -errno;
 	return climb(AT_FDCWD);
 }
@@ -235,7 +240,8 @@ rename_escape(const char *unused)
 	int fd;
 
 	(void)unused;
-	if (mkdirat(inside.root, "sub/deep", 0777) == -1 || (fd = openat(inside.root, "sub/deep", O_PATH)) == -1)
+	if (mkdirat(inside.root, "sub/deep", 0777) == -1 ||
+	    (fd = openat(inside.root, "sub/deep", O_PATH)) == -1)
 		return -errno;
 	if (renameat(inside.root, "sub/deep", inside.root, "deep") == -1)
 		return -errno;
@@ -302,7 +308,8 @@ clone_fd_tree(const char *path)
 
 		if (!is_open(fd))
 			continue;
-		tree = open_tree(fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+		tree = open_tree(
+		    fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
 		r = tree == -1 ? -errno : climb(tree);
 	}
 	return r;
@@ -324,8 +331,8 @@ static int
 try_pivot(const char *unused)
 {
 	(void)unused;
-	if (mount(inside.mnt, inside.mnt, NULL, MS_BIND | MS_REC, NULL) == -1 || chdir(inside.mnt) == -1 ||
-	    syscall(SYS_pivot_root, ".", ".") == -1)
+	if (mount(inside.mnt, inside.mnt, NULL, MS_BIND | MS_REC, NULL) == -1 ||
+	    chdir(inside.mnt) == -1 || syscall(SYS_pivot_root, ".", ".") == -1)
 		return -errno;
 	return climb(AT_FDCWD);
 }
@@ -352,7 +359,8 @@ umount_fd_dir(const char *unused)
 static int
 remount_writable(const char *path)
 {
-	struct mount_attr attr = { .attr_clr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID };
+	struct mount_attr attr = { .attr_clr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV |
+		    MOUNT_ATTR_NOSUID };
 
 	return mount_setattr(AT_FDCWD, path, 0, &attr, sizeof(attr)) == -1 ? -errno : 0;
 }
@@ -410,22 +418,14 @@ process_handle(const char *unused)
 static int
 open_handle(struct inside_handle *h, int flags)
 {
-	int r = -EBADF, fd;
+	int r = -EBADF;
 
-	for (int on = 0; on < FDS && r != 0; on++) {
-		if (!is_open(on))
-			continue;
-		fd = open_by_handle_at(on, &h->h, flags | O_CLOEXEC);
-		r = fd == -1 ? -errno : 0;
-		if (fd != -1)
-			close(fd);
-	}
-	/* An O_PATH fd is no mount fd: a real one may be made of it. */
-	fd = r != 0 ? openat(inside.root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (fd == -1)
-		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (r != 0 && fd != -1)
-		r = open_by_handle_at(fd, &h->h, flags | O_CLOEXEC) == -1 ? -errno : 0;
+	/* The mount fd must not be O_PATH, and the mount may have to be one of this process' own namespace. */
+	(void)openat(inside.root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int on = 0; on < FDS && r != 0; on++)
+		if (is_open(on))
+			r = open_by_handle_at(on, &h->h, flags | O_CLOEXEC) == -1 ? -errno : 0;
 	return r;
 }
 
@@ -460,9 +460,7 @@ static int
 device_disk(const char *unused)
 {
 	(void)unused;
-	/* A root file system without a disk (overlay, btrfs): the kernel's log instead. */
-	return inside.disk != 0 ? open_device(inside.root, S_IFBLK, inside.disk)
-				: open_device(inside.root, S_IFCHR, makedev(1, 11));
+	return open_device(inside.root, S_IFBLK, inside.disk);
 }
 
 static int
@@ -482,11 +480,13 @@ device_two(const char *unused)
 	char c;
 
 	(void)unused;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1 || (pid = fork()) == -1)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1 ||
+	    (pid = fork()) == -1)
 		return -errno;
 	if (pid == 0) {
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == -1 ||
-		    mount("none", inside.mnt, "tmpfs", 0, NULL) == -1 || chmod(inside.mnt, 0777) == -1 ||
+		    mount("none", inside.mnt, "tmpfs", 0, NULL) == -1 ||
+		    chmod(inside.mnt, 0777) == -1 ||
 		    (dir = open(inside.mnt, O_PATH | O_DIRECTORY | O_CLOEXEC)) == -1)
 			_exit(1);
 		_exit(msg_send(pair[1], "", 1, &dir, 1, 0) != 0);
@@ -514,7 +514,9 @@ static int
 tcp_socket(const char *unused)
 {
 	struct sockaddr_in in = {
-		.sin_family = AF_INET, .sin_port = inside.port, .sin_addr = { htonl(INADDR_LOOPBACK) },
+		.sin_family = AF_INET,
+		.sin_port = inside.port,
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
 	};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -592,9 +594,10 @@ const struct inside_attempt inside_attempts[] = {
 	{ "fchdir to every fd, then up", from_fchdir, NULL, C | U },
 	{ "/proc/self/root", by_path, "/proc/self/root/" CORE_PATTERN, C },
 	{ "/proc/thread-self/root", by_path, "/proc/thread-self/root/" CORE_PATTERN, C },
-	{ "/proc/1/root", by_path, "/proc/1/root/" CORE_PATTERN, C },
+	{ "/proc/1/root", by_path, "/proc/1/root/" CORE_PATTERN, 0 },
+	{ "/proc/1/status", by_path, "/proc/1/status", C | U },
 	{ "/proc/self/mem", by_path, "/proc/self/mem", C },
-	{ "/proc/1/ns/mnt", by_path, "/proc/1/ns/mnt", C },
+	{ "/proc/1/ns/mnt", by_path, "/proc/1/ns/mnt", 0 },
 	{ "/dev/null", by_path, "/dev/null", C | U },
 	{ "/dev/kmsg", by_path, "/dev/kmsg", C | U },
 	{ "/sys", by_path, "/sys/kernel", C | U },
@@ -610,7 +613,7 @@ const struct inside_attempt inside_attempts[] = {
 	{ "fd directory, ../mem", fd_dir_path, "../mem", C },
 	{ "fd directory, ../oom_score_adj", fd_dir_path, "../oom_score_adj", C | U },
 	{ "fd directory, ../../sys", fd_dir_path, "../../sys/kernel/core_pattern", C | U },
-	{ "fd directory, ../../1/root", fd_dir_path, "../../1/root/" CORE_PATTERN, C },
+	{ "fd directory, ../../1/root", fd_dir_path, "../../1/root/" CORE_PATTERN, 0 },
 	{ "fd directory, self", fd_dir_path, "self/root/" CORE_PATTERN, 0 },
 	{ "fd directory, N/", fd_dir_links, "", C },
 	{ "fd directory, N/..", fd_dir_links, "../", C },
@@ -646,8 +649,9 @@ const struct inside_attempt inside_attempts[] = {
 	{ "open_tree of /", clone_tree, "/", C | U },
 	{ "open_tree of ..", clone_tree, "..", C | U },
 	{ "open_tree of /..", clone_tree, "/..", C | U },
-	{ "open_tree of every fd", clone_fd_tree, "", C },
+	{ "open_tree of every fd", clone_fd_tree, "", 0 },
 	{ "open_tree of every fd's ..", clone_fd_tree, "..", C },
+	{ "open_tree of every fd's ../..", clone_fd_tree, "../..", C },
 	{ "bind mount of ..", bind_mount, "..", C | U },
 	{ "bind mount of /..", bind_mount, "/..", C | U },
 	{ "bind mount of /proc", bind_mount, "/proc", C | U },
@@ -660,8 +664,8 @@ const struct inside_attempt inside_attempts[] = {
 	/* file handles */
 	{ "file handle of the host's root", handle_of_root, NULL, C },
 	{ "file handle of a file beside the share", handle_of_secret, NULL, C },
-	/* devices */
-	{ "mknod and open of the disk", device_disk, NULL, C },
+	/* devices; a device cgroup of the host may forbid the disk to everyone */
+	{ "mknod and open of the disk", device_disk, NULL, 0 },
 	{ "mknod and open of /dev/zero", device_zero, NULL, C },
 	{ "mknod on a child's tmpfs", device_two, NULL, 0 },
 	/* the rest of the host */

@@ -21,10 +21,10 @@
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/pidfd.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,24 +37,32 @@
 #include "worker/lane.h"
 #include "worker/sandbox.h"
 
-#define ROLE_TIMEOUT_MS	20000
+#define ROLE_TIMEOUT_MS 20000
 
 /* As in monitor/spawn.c. */
-#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define NAMESPACES \
+	(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 struct inside inside;
 
 struct report {
-	bool	failed;		/* the set-up, as text says */
-	int32_t	result;
-	char	text[LOG_LINE_MAX + 1];
+	bool failed; /* the set-up, as text says */
+	int32_t result;
+	char text[LOG_LINE_MAX + 1];
 };
 
 static int unix_sock, tcp_sock, queue_id;
 
 /* As in worker/main.c. */
 static const int worker_caps[] = {
-	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID, CAP_MKNOD, CAP_SETFCAP,
+	CAP_CHOWN,
+	CAP_DAC_OVERRIDE,
+	CAP_FOWNER,
+	CAP_FSETID,
+	CAP_SETGID,
+	CAP_SETUID,
+	CAP_MKNOD,
+	CAP_SETFCAP,
 };
 
 static void
@@ -111,8 +119,10 @@ make_sockets(void)
 	snprintf(inside.abstract, sizeof(inside.abstract), "inside-%d", getpid());
 	memcpy(un.sun_path + 1, inside.abstract, strlen(inside.abstract));
 	unix_sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(unix_sock, (struct sockaddr *)&un,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(inside.abstract))), 0);
+	ck_assert_int_eq(
+	    bind(unix_sock, (struct sockaddr *)&un,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(inside.abstract))),
+	    0);
 	ck_assert_int_eq(listen(unix_sock, 4), 0);
 
 	tcp_sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -121,13 +131,15 @@ make_sockets(void)
 	ck_assert_int_eq(getsockname(tcp_sock, (struct sockaddr *)&in, &len), 0);
 	inside.port = in.sin_port;
 
-	inside.key = 0x69000000 | getpid();
-	queue_id = msgget(inside.key, IPC_CREAT | IPC_EXCL | 0666);
+	do {
+		ck_assert_int_eq(getrandom(&inside.key, sizeof(inside.key), 0), sizeof(inside.key));
+		queue_id = msgget(inside.key, IPC_CREAT | IPC_EXCL | 0666);
+	} while (queue_id == -1 && errno == EEXIST);
 	ck_assert_int_ge(queue_id, 0);
 }
 
-void
-inside_setup(void)
+static void
+set_up(void)
 {
 	struct stat st;
 	int fd;
@@ -137,7 +149,7 @@ inside_setup(void)
 	make_sockets();
 	inside.host_pid = getpid();
 	ck_assert_int_eq(stat("/", &st), 0);
-	inside.disk = major(st.st_dev) != 0 ? st.st_dev : 0;
+	inside.disk = st.st_dev;
 	handle_of(AT_FDCWD, "/", &inside.h_root, true);
 	handle_of(AT_FDCWD, inside.secret, &inside.h_secret, true);
 	fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -159,8 +171,8 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
 	return remove(path);
 }
 
-void
-inside_teardown(void)
+static void
+tear_down(void)
 {
 	close(unix_sock);
 	close(tcp_sock);
@@ -275,7 +287,8 @@ role_main(enum inside_role role, int ctl, const struct inside_attempt *a, bool u
 	/* 0 to 3 as after monitor/spawn.c. */
 	ctl = fcntl(ctl, F_DUPFD_CLOEXEC, 100);
 	null = fcntl(null, F_DUPFD_CLOEXEC, 100);
-	if (ctl == -1 || null == -1 || dup2(ctl, CONTROL_FD) == -1 || dup2(null, 0) == -1 || dup2(null, 1) == -1)
+	if (ctl == -1 || null == -1 || dup2(ctl, CONTROL_FD) == -1 || dup2(null, 0) == -1 ||
+	    dup2(null, 1) == -1)
 		_exit(126);
 #ifndef SANITIZE
 	if (dup2(null, 2) == -1)
@@ -303,10 +316,14 @@ role_main(enum inside_role role, int ctl, const struct inside_attempt *a, bool u
 	tell(false, user ? try_as_user_root(a) : a->try(a->arg), "");
 }
 
-struct process { pid_t pid; int pidfd, ctl; };
+struct process {
+	pid_t pid;
+	int pidfd, ctl;
+};
 
 static void
-start(struct process *p, enum inside_role role, const struct inside_attempt *a, bool user, int mntns)
+start(
+    struct process *p, enum inside_role role, const struct inside_attempt *a, bool user, int mntns)
 {
 	struct clone_args ca = {
 		.flags = CLONE_PIDFD | (role == INSIDE_CONTROL ? CLONE_NEWNS : NAMESPACES),
@@ -355,7 +372,8 @@ end(struct process *p)
 
 	fd_close(&p->ctl);
 	ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the process inside ended with %#x", status);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	    "the process inside ended with %#x", status);
 	fd_close(&p->pidfd);
 }
 
@@ -366,6 +384,7 @@ inside_run(enum inside_role role, const struct inside_attempt *a, bool user)
 	char path[64];
 	int mntns = -1, r;
 
+	set_up();
 	if (role == INSIDE_WORKER_AGAIN) {
 		start(&first, INSIDE_WORKER, NULL, false, -1);
 		ck_assert_int_eq(listen_to(&first), 0);
@@ -378,5 +397,6 @@ inside_run(enum inside_role role, const struct inside_attempt *a, bool user)
 	r = listen_to(&p);
 	end(&p);
 	fd_close(&mntns);
+	tear_down();
 	return r;
 }
