@@ -45,6 +45,7 @@ static const struct sc_rule both_rules[] = {
 	SC_ARG(mmap, "malloc, the vault's table; nothing executable", SC_MASKED(2, PROT_EXEC, 0)),
 	SC_ARG(mprotect, "malloc; nothing executable", SC_MASKED(2, PROT_EXEC, 0)),
 	SC(munmap, "malloc, the vault's table"),
+	SC(mremap, "the same, when they grow"),
 	SC(madvise, "malloc gives memory back; the vault's table is not for children"),
 	SC(futex, "mutexes of log, vault and libc"),
 	SC(clock_gettime, "where the vDSO has no clock"),
@@ -57,7 +58,6 @@ static const struct sc_rule vault_rules[] = {
 	    SC_EQ(2, O_PATH | O_CLOEXEC | O_NOFOLLOW)),
 	SC_ARG(fcntl, "is a received fd O_PATH?", SC_EQ(1, F_GETFL)),
 	SC_ARG(statx, "mount of a received fd", SC_EQ(2, AT_EMPTY_PATH | AT_STATX_DONT_SYNC)),
-	SC(mremap, "the table grows"),
 };
 
 static const struct sc_rule main_rules[] = {
@@ -159,7 +159,6 @@ static const struct sc_rule restart_rules[] = {
 	SC(fstatfs, "STATFS"),
 	SC(setresgid, "the guest's callers"),
 	SC(setresuid, "the guest's callers"),
-	SC(mremap, "malloc"),
 	SC(getcpu, "where the vdso cannot tell the cpu"),
 	SC(exit, "_exit"),
 	SC(writev, "libc's last words before abort"),

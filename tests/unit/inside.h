@@ -67,15 +67,17 @@ extern const int inside_attempts_n;
 int inside_run(enum inside_role, const struct inside_attempt *, bool user);
 
 /* The second suite: a system call under the profile of a process. */
-enum inside_profile { PROFILE_FRONT, PROFILE_WORKER, PROFILE_MONITOR };
+enum inside_profile { PROFILE_FRONT, PROFILE_WORKER, PROFILE_MONITOR, PROFILE_VAULT };
 #define F_ (1u << PROFILE_FRONT)
 #define W_ (1u << PROFILE_WORKER)
 #define M_ (1u << PROFILE_MONITOR)
-#define ALL_ (F_ | W_ | M_)
+#define V_ (1u << PROFILE_VAULT)
+#define MV_ (M_ | V_)
+#define ALL_ (F_ | W_ | MV_)
 
 struct inside_call {
 	const char *name;
-	unsigned who; /* profiles that must not let it through: F_, W_, M_ */
+	unsigned who; /* profiles that must not let it through: F_, W_, M_, V_ */
 	long nr;
 	long arg[6];
 };

@@ -279,14 +279,14 @@ monitor_end(void)
 const struct inside_work inside_works[] = {
 	{ "memory", ALL_, NULL, memory },
 	{ "messages with fds", ALL_, prepare, messages },
-	{ "waiting", F_ | M_, prepare, waits },
-	{ "eventfds", F_ | M_, prepare, event_fds },
+	{ "waiting", F_ | MV_, prepare, waits },
+	{ "eventfds", F_ | MV_, prepare, event_fds },
 	{ "data of files", F_ | W_, prepare, file_data },
 	{ "attributes of open files", F_, prepare, front_attributes },
 	{ "names", W_, prepare, worker_names },
 	{ "attributes", W_, prepare, worker_attributes },
 	{ "credentials", W_, NULL, worker_credentials },
-	{ "vault", M_, prepare_handle, monitor_vault },
+	{ "vault", V_, prepare_handle, monitor_vault },
 	{ "end of a child", M_, prepare_child, monitor_end },
 };
 const int inside_works_n = countof(inside_works);
