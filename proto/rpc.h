@@ -237,10 +237,10 @@ X(READDIR,    21, io,       count,      RPC_K_NONE,    RPC_K_NONE,    0,        
 X(READDIRPLUS,22, io,       count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_OUT,  0) \
 X(STATFS,     23, node,     statfs,     RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(ACCESS,     24, access,   none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
-X(SETXATTR,   25, xattr,    none,       RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_IN,   RPC_OP_MUTATES) \
+X(SETXATTR,   25, xattr,    none,       RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(GETXATTR,   26, xattr,    count,      RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_OUT,  0) \
 X(LISTXATTR,  27, xattr,    count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_OUT,  0) \
-X(REMOVEXATTR,28, node,     none,       RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
+X(REMOVEXATTR,28, node,     none,       RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(FALLOCATE,  29, fallocate, none,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
 X(LSEEK,      30, lseek,    count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(COPY,       31, copy,     count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \

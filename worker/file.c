@@ -116,6 +116,32 @@ op_READ(struct lane *l, const struct rpc_hdr *h)
 	return n < 0 ? (int)n : ops_reply_count(l, h, (uint64_t)n);
 }
 
+/*
+ * Appending is the one kind of write that must not be done twice. The journal has the size before it (as ino1) and, when
+ * done, the count (as error): what the file has grown by is what was written.
+ */
+static int64_t
+append_once(struct lane *l, const struct rpc_io *q, int fd, char *data)
+{
+	const struct journal_past *past = journal_past(&l->journal, &q->h);
+	struct statx before = { 0 };
+	struct stat st;
+	int64_t done = 0, n;
+
+	if (past != NULL && past->state == JOURNAL_DONE)
+		return MIN(past->error, (int64_t)q->size);
+	if (fstat(fd, &st) == -1)
+		return -errno;
+	before.stx_ino = (uint64_t)st.st_size;
+	if (past != NULL && (uint64_t)st.st_size > past->ino1)
+		done = (int64_t)MIN((uint64_t)st.st_size - past->ino1, q->size);
+	journal_begin(&l->journal, &q->h, &before, NULL);
+	n = move(true, fd, data + done, q->size - (size_t)done, 0, RWF_APPEND);
+	n = n < 0 && done == 0 ? n : done + MAX(n, 0);
+	journal_done(&l->journal, &q->h, (int)n);
+	return n;
+}
+
 int
 op_WRITE(struct lane *l, const struct rpc_hdr *h)
 {
@@ -133,8 +159,10 @@ op_WRITE(struct lane *l, const struct rpc_hdr *h)
 		return r;
 	if ((q->ioflags & RPC_IO_KILLPRIV) != 0 && fstat(use.fd, &st) == 0)
 		begun = killpriv_begin(st.st_mode);
-	n = move(true, use.fd, lane_extent(l, h, q->size), q->size, (off_t)q->offset,
-	    (q->ioflags & RPC_IO_APPEND) != 0 ? RWF_APPEND : 0);
+	if ((q->ioflags & RPC_IO_APPEND) != 0)
+		n = append_once(l, q, use.fd, lane_extent(l, h, q->size));
+	else
+		n = move(true, use.fd, lane_extent(l, h, q->size), q->size, (off_t)q->offset, 0);
 	killpriv_end(begun);
 	handle_end(&use);
 	return n < 0 ? (int)n : ops_reply_count(l, h, (uint64_t)n);

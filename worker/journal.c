@@ -46,7 +46,9 @@ journal_attach(struct journal *j, void *page)
 			continue;
 		p->tag = e->tag;
 		p->op = e->op;
-		p->error = e->error > 0 || e->error < -4095 ? -EIO : e->error;
+		p->error = e->error;
+		if (p->error < -4095 || p->error > (p->op == RPC_WRITE ? (int32_t)RPC_IO_MAX : 0))
+			p->error = -EIO;
 		p->ino1 = e->ino1;
 		p->ino2 = e->ino2;
 		p->dev1 = e->dev1;
