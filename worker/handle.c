@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -316,6 +317,19 @@ fetch_held(const struct rpc_file *f, int *fd)
 }
 
 /* Open the file of a request again: the flags it was opened with, without what happens only once. */
+/*
+ * ext4 decides at the first getdents where a directory's hash order begins, and decides wrong if that is a read at the
+ * end: the stream stays empty even when it is rewound. So the first one is at the start; there is no room for an entry in
+ * one byte, so it reads nothing.
+ */
+static void
+begin_at_start(int fd)
+{
+	char none;
+
+	(void)syscall(SYS_getdents64, fd, &none, sizeof(none));
+}
+
 static int
 reopen(const struct rpc_file *f, bool dir)
 {
@@ -332,6 +346,8 @@ reopen(const struct rpc_file *f, bool dir)
 		inode_set(in, INODE_SERVED);
 		r = resolve_open(in, (int)f->flags & keep);
 	}
+	if (dir && r >= 0)
+		begin_at_start(r);
 	inode_put(in);
 	return r;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common/attr.h"
@@ -224,6 +225,109 @@ START_TEST(own_journal)
 }
 END_TEST
 
+static struct rpc_xattr *
+ask_setxattr(uint64_t node)
+{
+	struct rpc_xattr *q = rig_add(0, RPC_SETXATTR, NULL, 0, "user.x", NULL);
+
+	q->node = node;
+	q->size = 5;
+	q->flags = XATTR_CREATE;
+	q->h.alen = 5;
+	memcpy(rig.lane[0].arena, "value", 5);
+	return q;
+}
+
+static struct rpc_node *
+ask_removexattr(uint64_t node)
+{
+	struct rpc_node *q = rig_add(0, RPC_REMOVEXATTR, NULL, 0, "user.x", NULL);
+
+	q->node = node;
+	return q;
+}
+
+/* Created with XATTR_CREATE, removed: a second time would be an error. */
+START_TEST(xattrs)
+{
+	uint64_t f, tag;
+
+	rig_host_file("f");
+	f = (uint64_t)rig_lookup(1, "f");
+	tag = ask_setxattr(f)->h.tag;
+	ck_assert_int_eq(rig_call()->error, 0);
+	/* The worker died before it could note that it was done. */
+	rig.journal[0][0].state = JOURNAL_EXECUTING;
+	rig_restart();
+	rig_replay(ask_setxattr(f), tag);
+	ck_assert_int_eq(rig_call()->error, 0);
+	/* Not begun by anybody: an error as ever. */
+	rig_replay(ask_setxattr(f), tag + 1);
+	ck_assert_int_eq(rig_call()->error, -EEXIST);
+	tag = ask_removexattr(f)->h.tag;
+	ck_assert_int_eq(rig_call()->error, 0);
+	rig.journal[0][0].state = JOURNAL_EXECUTING;
+	rig_restart();
+	rig_replay(ask_removexattr(f), tag);
+	ck_assert_int_eq(rig_call()->error, 0);
+	rig_replay(ask_removexattr(f), tag + 1);
+	ck_assert_int_eq(rig_call()->error, -ENODATA);
+}
+END_TEST
+
+static struct rpc_io *
+ask_append(uint64_t node, const char *data, uint32_t size)
+{
+	struct rpc_io *q = rig_add(0, RPC_WRITE, NULL, 0, NULL, NULL);
+
+	q->f = (struct rpc_file){ .node = node, .fh = 7, .flags = O_WRONLY, .hflags = RPC_FILE_HANDLE };
+	q->size = size;
+	q->ioflags = RPC_IO_APPEND;
+	q->h.alen = size;
+	memcpy(rig.lane[0].arena, data, size);
+	return q;
+}
+
+static const struct append_point {
+	const char *there;	/* of "hello", when the worker died */
+	enum journal_state state;
+} append_points[] = {
+	{ "", JOURNAL_EXECUTING },
+	{ "hel", JOURNAL_EXECUTING },
+	{ "hello", JOURNAL_EXECUTING },
+	{ "hello", JOURNAL_DONE },
+};
+
+/* An append is in the file once, however far it had come. */
+START_TEST(appends)
+{
+	const struct append_point *p = &append_points[_i];
+	struct journal_entry *e = &rig.journal[0][PLACE];
+	const struct rpc_count *w;
+	char text[32] = "";
+	uint64_t f;
+	int fd;
+
+	rig_host_file("f");
+	fd = open(rig_path("f"), O_RDWR);
+	ck_assert_int_eq(write(fd, "before ", 7), 7);
+	f = (uint64_t)rig_lookup(1, "f");
+	rig_kill();
+	ck_assert_int_eq(write(fd, p->there, strlen(p->there)), (int)strlen(p->there));
+	*e = (struct journal_entry){ .tag = TAG, .op = RPC_WRITE, .ino1 = 7,
+		.error = p->state == JOURNAL_DONE ? 5 : 0 };
+	e->state = p->state;
+	rig_start_next();
+	rig_replay(ask_append(f, "hello", 5), TAG);
+	w = (const void *)rig_call();
+	ck_assert_int_eq(w->h.error, 0);
+	ck_assert_uint_eq(w->count, 5);
+	ck_assert_int_eq(pread(fd, text, sizeof(text), 0), 12);
+	ck_assert_str_eq(text, "before hello");
+	close(fd);
+}
+END_TEST
+
 /* A whole batch: each request has its own entry, and failures are noted as well. */
 START_TEST(batch)
 {
@@ -271,6 +375,8 @@ main(void)
 	rig_add_test(s, every_point, rig_plain, rig_teardown, (int)(countof(points) * worker_ncases));
 	rig_add_test(s, own_journal, rig_plain, rig_teardown, (int)worker_ncases);
 	rig_add_test(s, two_deaths, rig_plain, rig_teardown, 1);
+	rig_add_test(s, xattrs, rig_plain, rig_teardown, 1);
+	rig_add_test(s, appends, rig_plain, rig_teardown, (int)countof(append_points));
 	rig_add_test(s, batch, rig_plain, rig_teardown, 1);
 	return rig_run(s);
 }
