@@ -6,6 +6,7 @@
 #include "common/seccomp.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* libc asks for these and has a way without them. */
 static const struct sc_rule probes[] = {
@@ -34,7 +35,12 @@ add_rules(scmp_filter_ctx ctx, uint32_t action, const struct sc_rule *rules, siz
 	int r;
 
 	for (size_t i = 0; i < n; i++) {
-		r = seccomp_rule_add_array(ctx, action, rules[i].nr, rules[i].ncmp, rules[i].cmp);
+		struct sc_rule rule = rules[i];
+
+		for (unsigned k = 0; k < rule.ncmp; k++)
+			if (rule.cmp[k].datum_a == SC_OWN_PID)
+				rule.cmp[k].datum_a = (scmp_datum_t)getpid();
+		r = seccomp_rule_add_array(ctx, action, rule.nr, rule.ncmp, rule.cmp);
 		if (r != 0)
 			return r;
 	}

@@ -37,6 +37,9 @@ struct sc_rule {
 	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (scmp_datum_t)(mask), .datum_b = (scmp_datum_t)(value) }
 /* clang-format on */
 
+/* For SC_EQ: the process id of the process that loads the profile. */
+#define SC_OWN_PID UINT64_MAX
+
 enum sc_action { SC_ACT_NONE, SC_ACT_KILL, SC_ACT_LOG, SC_ACT_TRAP };
 
 /*

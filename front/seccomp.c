@@ -54,7 +54,7 @@ static const struct sc_rule rules[] = {
 	SC(rt_sigreturn, "abort's handler"),
 	SC(gettid, "abort"),
 	SC(getpid, "abort"),
-	SC(tgkill, "abort"),
+	SC_ARG(tgkill, "abort: nobody else", SC_EQ(0, SC_OWN_PID)),
 	SC(exit, "a thread's end"),
 	SC(exit_group, "the end"),
 	SC(restart_syscall, "a wait that was stopped and continued"),

@@ -166,7 +166,7 @@ drop_and_seal(struct monitor *m)
 	privs_no_new();
 	if ((r = vault_start(m->session.vault, seal_vault, m)) != 0)
 		log_error("cannot start the vault's thread: %s", strerrordesc_np(-r));
-	else if ((r = seccomp_monitor(m->opts.seccomp, restart)) != 0)
+	else if ((r = seccomp_monitor(m->opts.seccomp, restart, m->listener.dir)) != 0)
 		log_error("cannot load the seccomp profile: %s", strerrordesc_np(-r));
 	return r;
 }

@@ -39,7 +39,7 @@ static const struct sc_rule both_rules[] = {
 	SC(rt_sigreturn, "end of a signal handler of a sanitizer or debugger"),
 	SC(gettid, "raise()"),
 	SC(getpid, "raise()"),
-	SC(tgkill, "raise()"),
+	SC_ARG(tgkill, "raise(): nobody else", SC_EQ(0, SC_OWN_PID)),
 	SC(exit_group, "the end"),
 	SC(brk, "malloc"),
 	SC_ARG(mmap, "malloc, the vault's table; nothing executable", SC_MASKED(2, PROT_EXEC, 0)),
@@ -64,7 +64,6 @@ static const struct sc_rule main_rules[] = {
 	SC(waitid, "how a child ended"),
 	SC_ARG(pidfd_send_signal, "children are stopped by SIGKILL only", SC_EQ(1, SIGKILL)),
 	SC_ARG(statx, "is the socket still ours?", SC_EQ(2, AT_SYMLINK_NOFOLLOW)),
-	SC_ARG(unlinkat, "remove the socket; no directory", SC_EQ(2, 0)),
 };
 
 /* Not open_by_handle_at: no worker has that. */
@@ -125,6 +124,7 @@ static const struct sc_rule restart_rules[] = {
 	SC(setgroups, "the same; the guest's callers"),
 	SC(capget, "capabilities"),
 	SC(capset, "capabilities"),
+	SC(tgkill, "abort(); the worker has another process id"),
 	SC(seccomp, "the worker's own profile"),
 	/* serving: worker/seccomp.c narrows these */
 	SC(poll, "the control socket; short waits"),
@@ -164,7 +164,7 @@ static const struct sc_rule restart_rules[] = {
 	SC(writev, "libc's last words before abort"),
 };
 
-#define RULES_MAX (countof(both_rules) + countof(main_rules) + countof(restart_rules))
+#define RULES_MAX (countof(both_rules) + countof(main_rules) + 1 + countof(restart_rules))
 
 /* Is there a rule without conditions for the call? Then one with conditions is refused by libseccomp as superfluous. */
 static bool
@@ -195,12 +195,15 @@ load(struct sc_rule *all, size_t n, enum seccomp_action action)
 }
 
 int
-seccomp_monitor(enum seccomp_action action, bool restart)
+seccomp_monitor(enum seccomp_action action, bool restart, int socket_dir)
 {
 	struct sc_rule all[RULES_MAX];
 	size_t n = append(all, 0, both_rules, countof(both_rules));
 
 	n = append(all, n, main_rules, countof(main_rules));
+	if (socket_dir >= 0)
+		all[n++] = (struct sc_rule)SC_ARG(unlinkat, "remove the socket; no directory",
+		    SC_EQ(0, (uint32_t)socket_dir), SC_EQ(2, 0));
 	if (restart)
 		n = append(all, n, restart_rules, countof(restart_rules));
 	return load(all, n, action);

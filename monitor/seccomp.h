@@ -12,9 +12,9 @@
 
 /*
  * The main thread's. restart: with all that starting another worker takes, and all that this worker does then: it
- * inherits the profile.
+ * inherits the profile. socket_dir: the directory from which our socket will be removed, or -1.
  */
-int seccomp_monitor(enum seccomp_action, bool restart) ATTR_MUSTCHECK;
+int seccomp_monitor(enum seccomp_action, bool restart, int socket_dir) ATTR_MUSTCHECK;
 
 /* The vault thread's. */
 int seccomp_vault(enum seccomp_action) ATTR_MUSTCHECK;

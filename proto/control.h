@@ -105,7 +105,7 @@ struct ctl_resumed {
 	struct ctl_hdr h;
 	uint32_t incarnation;
 	uint32_t replayed; /* requests to be sent again */
-	uint32_t failed;   /* requests answered EIO: in flight at two deaths */
+	uint32_t failed; /* requests answered EIO: in flight at two deaths */
 	uint32_t pad;
 	uint64_t ops; /* bit n: a request with RPC op n was in flight */
 };
@@ -145,12 +145,12 @@ enum vault_op {
 	VAULT_RESET,
 	VAULT_GET,
 	VAULT_GOT,
-	VAULT_PIN,   /* struct vault_put: keep these fds until FORGET, a handle would not bring the inodes back */
-	VAULT_FIND,  /* struct vault_put (node 0): which nodes are these inodes? */
+	VAULT_PIN, /* struct vault_put: keep these fds until FORGET, a handle would not bring the inodes back */
+	VAULT_FIND, /* struct vault_put (node 0): which nodes are these inodes? */
 	VAULT_FOUND, /* struct vault_nodes: 0 = none that is known */
-	VAULT_HOLD,  /* struct vault_hold: keep this open directory until DROP (or RESET) */
-	VAULT_DROP,  /* struct vault_nodes: file handles instead of nodes */
-	VAULT_FETCH  /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
+	VAULT_HOLD, /* struct vault_hold: keep this open directory until DROP (or RESET) */
+	VAULT_DROP, /* struct vault_nodes: file handles instead of nodes */
+	VAULT_FETCH /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
 };
 
 #define VAULT_BATCH 64u
@@ -185,7 +185,8 @@ struct vault_got { /* as many fds as there are zeros in error[], in order */
 	int32_t error[VAULT_BATCH];
 };
 
-struct vault_hold { /* 1 fd: a directory, open for reading; it stays the same open file description */
+struct
+    vault_hold { /* 1 fd: a directory, open for reading; it stays the same open file description */
 	struct vault_hdr h;
 	uint64_t fh;
 };

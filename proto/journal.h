@@ -20,7 +20,7 @@
 enum journal_state {
 	JOURNAL_NONE,
 	JOURNAL_EXECUTING, /* the system call may or may not have happened */
-	JOURNAL_DONE       /* it has, with this result; the reply may or may not have been sent */
+	JOURNAL_DONE /* it has, with this result; the reply may or may not have been sent */
 };
 
 struct journal_entry {

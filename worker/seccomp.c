@@ -94,7 +94,7 @@ static const struct sc_rule rules[] = {
 	SC(rt_sigaction, "abort"),
 	SC(getpid, "abort"),
 	SC(gettid, "abort"),
-	SC(tgkill, "abort"),
+	SC_ARG(tgkill, "abort: nobody else", SC_EQ(0, SC_OWN_PID)),
 	SC(writev, "libc's last words before abort"),
 };
 

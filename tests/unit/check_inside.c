@@ -113,7 +113,7 @@ load_profile(enum inside_profile p)
 		break;
 	case PROFILE_MONITOR:
 		/* Without restarts: with them it allows what a worker does, which the worker's own profile narrows. */
-		if (seccomp_monitor(SECCOMP_KILL, false) != 0)
+		if (seccomp_monitor(SECCOMP_KILL, false, INSIDE_SOCKET_DIR) != 0)
 			_exit(99);
 		break;
 	case PROFILE_VAULT:

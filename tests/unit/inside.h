@@ -75,6 +75,9 @@ enum inside_profile { PROFILE_FRONT, PROFILE_WORKER, PROFILE_MONITOR, PROFILE_VA
 #define MV_ (M_ | V_)
 #define ALL_ (F_ | W_ | MV_)
 
+/* What the monitor is told to be the directory of its socket. Not open. */
+#define INSIDE_SOCKET_DIR 77
+
 struct inside_call {
 	const char *name;
 	unsigned who; /* profiles that must not let it through: F_, W_, M_, V_ */

@@ -294,7 +294,9 @@ const struct inside_call inside_forbidden[] = {
 	NOT(MV_, statx, AT_FDCWD, 0, AT_EMPTY_PATH),
 	NOT(MV_, newfstatat, AT_FDCWD, 0, 0, 0),
 	/* the socket and nothing else is removed */
-	NOT(MV_, unlinkat, BAD, 0, AT_REMOVEDIR),
+	NOT(MV_, unlinkat, INSIDE_SOCKET_DIR, 0, AT_REMOVEDIR),
+	NOT(MV_, unlinkat, AT_FDCWD, 0, 0),
+	NOT(ALL_, tgkill, 1, 1, 0),
 };
 const int inside_forbidden_n = countof(inside_forbidden);
 
