@@ -23,7 +23,7 @@
 #include "worker/resolve.h"
 
 #define MOUNTS_MAX 1024u
-#define SEND_TRIES 5
+#define SEND_TRIES 250
 #define SEND_WAIT_MS 2
 
 static int put_sock = -1, get_sock = -1;
@@ -48,7 +48,10 @@ send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds)
 		r = msg_send(sock, msg, len, fds, nfds, 0);
 		if (r != -ETOOMANYREFS)
 			break;
-		/* The fds in flight of all processes of this uid count: others may take theirs in. */
+		/*
+		 * The fds in flight of all processes of this uid count, our own queue's first of all: a vault that falls behind
+		 * is waited for, long enough for others to take theirs in, too.
+		 */
 		poll(NULL, 0, SEND_WAIT_MS);
 	}
 	if (r != 0 && r != -ETOOMANYREFS)

@@ -10,7 +10,9 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FILES 100u
@@ -292,6 +294,55 @@ START_TEST(gives_up)
 }
 END_TEST
 
+static bool
+log_says_stuck(void *arg)
+{
+	(void)arg;
+	return vmm_log_has(hv, "GETATTR") && vmm_log_has(hv, "has not been answered");
+}
+
+/* A worker that hangs is reported, and goes on when it can. */
+START_TEST(hangs)
+{
+	static const char *const args[] = { "--worker-timeout=1", NULL };
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .args = args };
+	pid_t worker, child;
+	int status;
+
+	restart_start_opts(&opts);
+	worker = restart_worker();
+	OK(kill(worker, SIGSTOP));
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		bool said = h_eventually(log_says_stuck, NULL, VMM_TIMEOUT_MS - 1000);
+
+		kill(worker, SIGCONT);
+		_exit(said ? 0 : 1);
+	}
+	ck_assert(h_serves(&hc));
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(restart_worker(), worker);
+}
+END_TEST
+
+/* With --worker-timeout-restart it is replaced, and the request served by the next one. */
+START_TEST(hangs_and_is_replaced)
+{
+	static const char *const args[] = { "--worker-timeout=1", "--worker-timeout-restart", NULL };
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .args = args };
+	pid_t worker;
+
+	restart_start_opts(&opts);
+	worker = restart_worker();
+	OK(kill(worker, SIGSTOP));
+	ck_assert(h_serves(&hc));
+	ck_assert(log_says_stuck(NULL));
+	ck_assert_int_ne(restart_worker(), worker);
+}
+END_TEST
+
 TCase *
 check_restart_state(void)
 {
@@ -309,5 +360,7 @@ check_restart_state(void)
 	tcase_add_loop_test(c, directory_again, 0, 2);
 	tcase_add_test(c, one_line_a_death);
 	tcase_add_test(c, gives_up);
+	tcase_add_test(c, hangs);
+	tcase_add_test(c, hangs_and_is_replaced);
 	return c;
 }
