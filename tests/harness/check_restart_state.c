@@ -8,6 +8,7 @@
 #include "check_restart.h"
 #include "segv.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <signal.h>
@@ -301,6 +302,40 @@ log_says_stuck(void *arg)
 	return vmm_log_has(hv, "GETATTR") && vmm_log_has(hv, "has not been answered");
 }
 
+static bool
+all_stopped(void *arg)
+{
+	char path[300], line[300];
+	bool stopped = true;
+	struct dirent *e;
+	FILE *f;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)*(pid_t *)arg);
+	d = opendir(path);
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", (int)*(pid_t *)arg, e->d_name);
+		if ((f = fopen(path, "re")) == NULL)
+			continue;
+		if (fgets(line, sizeof(line), f) == NULL || strstr(line, ") T ") == NULL)
+			stopped = false;
+		fclose(f);
+	}
+	closedir(d);
+	return stopped;
+}
+
+/* A signal stops each thread when it is scheduled next: until then it may still answer. */
+static void
+stop_worker(pid_t worker)
+{
+	OK(kill(worker, SIGSTOP));
+	ck_assert(h_eventually(all_stopped, &worker, VMM_TIMEOUT_MS));
+}
+
 /* A worker that hangs is reported, and goes on when it can. */
 START_TEST(hangs)
 {
@@ -311,7 +346,7 @@ START_TEST(hangs)
 
 	restart_start_opts(&opts);
 	worker = restart_worker();
-	OK(kill(worker, SIGSTOP));
+	stop_worker(worker);
 	child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
@@ -336,7 +371,7 @@ START_TEST(hangs_and_is_replaced)
 
 	restart_start_opts(&opts);
 	worker = restart_worker();
-	OK(kill(worker, SIGSTOP));
+	stop_worker(worker);
 	ck_assert(h_serves(&hc));
 	ck_assert(log_says_stuck(NULL));
 	ck_assert_int_ne(restart_worker(), worker);
