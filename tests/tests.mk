@@ -107,7 +107,7 @@ check:
 	$(MAKE) check-built
 
 check-built: all unit-tests harness-tests
-	WORKER_EXE=$(CURDIR)/$(B)/virtiofsd-worker \
+	WORKER_EXE=$(abspath $(B))/virtiofsd-worker \
 	    UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" HARNESS_TESTS="$(HARNESS_TESTS)" tests/check $(B) $(GROUPS)
 
 # The same unit and harness tests with the sanitizers in them and in the daemon, whose profiles know nothing of a
@@ -115,8 +115,8 @@ check-built: all unit-tests harness-tests
 ASAN_LEAVE_OUT := check_priv check_syscalls
 check-asan:
 	$(MAKE) B=$(B)/asan SAN=address,undefined all unit-tests harness-tests
-	WORKER_EXE=$(CURDIR)/$(B)/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
-	    VIRTIOFSD="$(CURDIR)/$(B)/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" \
+	WORKER_EXE=$(abspath $(B))/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
+	    VIRTIOFSD="$(abspath $(B))/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" \
 	    HARNESS_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/asan unit harness
 
 # The protocol of a restart, every interleaving; and that its mutations are found.
