@@ -111,12 +111,13 @@ check-built: all unit-tests harness-tests
 	    UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" HARNESS_TESTS="$(HARNESS_TESTS)" tests/check $(B) $(GROUPS)
 
 # The same unit and harness tests with the sanitizers in them and in the daemon, whose profiles know nothing of a
-# sanitizer's own system calls: without seccomp. What looks at the profiles or counts system calls is left out.
-ASAN_LEAVE_OUT := check_priv check_syscalls
+# sanitizer's own system calls: without seccomp. What looks at the profiles, counts system calls or brings its own
+# command line is left out.
+ASAN_LEAVE_OUT := check_priv check_syscalls check_options check_respawn
 check-asan:
 	$(MAKE) B=$(B)/asan SAN=address,undefined all unit-tests harness-tests
 	WORKER_EXE=$(abspath $(B))/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
-	    VIRTIOFSD="$(abspath $(B))/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(UNIT_TESTS) $(FUZZERS)" \
+	    VIRTIOFSD="$(abspath $(B))/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(UNIT_TESTS)) $(FUZZERS)" \
 	    HARNESS_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/asan unit harness
 
 # The protocol of a restart, every interleaving; and that its mutations are found.

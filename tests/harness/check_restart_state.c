@@ -267,7 +267,12 @@ static bool
 log_says_restart(void *arg)
 {
 	(void)arg;
+#ifdef SANITIZE
+	/* The sanitizer takes the signal and exits. */
+	return vmm_log_has(hv, "a new one serves after");
+#else
 	return vmm_log_has(hv, "signal 11 (SIGSEGV)") && vmm_log_has(hv, "a new one serves after");
+#endif
 }
 
 START_TEST(one_line_a_death)
