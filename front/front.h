@@ -16,6 +16,7 @@
 #include "front/device.h"
 #include "front/lane.h"
 #include "front/vring.h"
+#include "proto/control.h"
 #include "proto/rpc.h"
 
 struct handle;
@@ -121,12 +122,18 @@ struct pace {
 };
 
 struct session {
-	uint32_t dev; /* DEV_* */
+	struct ctl_device dev;
 	_Atomic bool inited;
-	_Atomic bool supp_groups; /* FUSE_CREATE_SUPP_GROUP negotiated */
-	_Atomic bool submounts;
+	/* FUSE_* flags that INIT granted and that are in force: SUBMOUNTS only if they are to be announced. */
+	_Atomic uint64_t enabled;
 	struct pace write_pace, flush_pace;
 };
+
+static inline bool
+session_has(const struct session *s, uint64_t flag)
+{
+	return (atomic_load_explicit(&s->enabled, memory_order_relaxed) & flag) != 0;
+}
 
 /* queue.c: Create a queue and its thread; lanes are its own. Before the seal. Ends the process on failure. */
 struct queue *

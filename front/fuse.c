@@ -139,7 +139,7 @@ decode(struct queue *q, struct request *r, const struct fuse_op **op)
 		return -ENOSYS;
 	if (!atomic_load(&q->s->inited) && ((*op)->flags & F_NOINIT) == 0)
 		return -EBADF;
-	if (((*op)->flags & F_XATTR) != 0 && (q->s->dev & DEV_XATTR) == 0)
+	if (((*op)->flags & F_XATTR) != 0 && (q->s->dev.flags & DEV_XATTR) == 0)
 		return -ENOSYS;
 	if (r->in.len < IN_HEADER + (*op)->fixed || c->read_len < r->in.len)
 		return -EINVAL;

@@ -22,6 +22,9 @@
 #ifndef FUSE_ALLOW_IDMAP
 #define FUSE_ALLOW_IDMAP (1ULL << 40)
 #endif
+#ifndef FUSE_DIRECT_IO_ALLOW_MMAP
+#define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
+#endif
 #define FUSE_EXTENSION_GROUPS 32u /* enum fuse_ext_type, FUSE_EXT_GROUPS */
 
 /*

@@ -91,7 +91,7 @@ open_node(struct request *r, uint16_t op, uint32_t flags)
 	w->node = r->in.nodeid;
 	w->fh = handle_fh(r->h);
 	w->flags = r->h->flags;
-	w->oflags = (r->q->s->dev & DEV_NO_DONATION) != 0 ? RPC_OPEN_NODONATE : 0;
+	w->oflags = (r->q->s->dev.flags & DEV_NO_DONATION) != 0 ? RPC_OPEN_NODONATE : 0;
 	return 0;
 }
 

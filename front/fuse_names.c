@@ -119,7 +119,7 @@ groups_extension(struct making *m, const char *p, size_t n)
 static int
 extensions(const struct request *r, struct making *m, const char *p, size_t n)
 {
-	if (n > 0 && !atomic_load(&r->q->s->supp_groups))
+	if (n > 0 && !session_has(r->q->s, FUSE_CREATE_SUPP_GROUP))
 		return -EINVAL;
 	while (n > 0) {
 		uint32_t head[2]; /* size, type */
@@ -167,7 +167,7 @@ making_send(
 	w->dir = r->in.nodeid;
 	w->uid = r->in.uid;
 	w->gid = r->in.gid;
-	w->oflags = atomic_load(&r->q->s->supp_groups) ? RPC_CREATE_GROUPS : 0;
+	w->oflags = session_has(r->q->s, FUSE_CREATE_SUPP_GROUP) ? RPC_CREATE_GROUPS : 0;
 	*out = w;
 	return 0;
 }
@@ -347,6 +347,6 @@ fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
 	w->mode = in->mode;
 	w->umask = in->umask;
 	w->flags = r->h->flags | (in->flags & O_EXCL);
-	w->oflags |= (r->q->s->dev & DEV_NO_DONATION) != 0 ? RPC_OPEN_NODONATE : 0;
+	w->oflags |= (r->q->s->dev.flags & DEV_NO_DONATION) != 0 ? RPC_OPEN_NODONATE : 0;
 	return 0;
 }

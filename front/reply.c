@@ -154,7 +154,7 @@ entry_to_fuse(struct request *r, const struct lane *l, struct fuse_entry_out *ou
 	out->nodeid = e->node;
 	out->entry_valid = out->attr_valid = ATTR_TIMEOUT_S;
 	attr_to_fuse(&out->attr, &e->attr);
-	if ((e->flags & RPC_ENTRY_SUBMOUNT) != 0 && atomic_load(&r->q->s->submounts))
+	if ((e->flags & RPC_ENTRY_SUBMOUNT) != 0 && session_has(r->q->s, FUSE_SUBMOUNTS))
 		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
 	return 0;
 }

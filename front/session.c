@@ -23,6 +23,7 @@
 	    FUSE_AUTO_INVAL_DATA | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | \
 	    FUSE_SUBMOUNTS | FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP | FUSE_ALLOW_IDMAP)
 #define FLAGS_READDIRPLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
+#define FLAGS_POSIX_ACL (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT)
 
 void
 session_wipe(struct session *s)
@@ -53,15 +54,58 @@ fuse_destroy(struct request *r, const void *arg, const char *var, size_t varlen)
 	return lanes_add(r, RPC_RESET, wiped_for_destroy, 0, NULL, 0, NULL, 0, NULL, 0, &h);
 }
 
-static void
-negotiate(
-    struct session *s, struct fuse_init_out *out, const struct fuse_init_in *in, uint64_t offered)
+/* A feature that needs all of flags: granted, gone without, or (-EPROTO) the guest is refused. */
+static int
+want(enum negotiation how, uint64_t offered, uint64_t flags, const char *option, uint64_t *enabled)
 {
-	uint64_t enabled = offered & (FLAGS_ALWAYS | FLAGS_READDIRPLUS);
+	if (how == NEGOTIATE_NEVER)
+		return 0;
+	if ((offered & flags) == flags) {
+		*enabled |= flags;
+		return 0;
+	}
+	if (how == NEGOTIATE_ALWAYS) {
+		log_error("--%s: the guest does not offer what it needs", option);
+		return -EPROTO;
+	}
+	log_warn("--%s: the guest does not offer what it needs; going on without", option);
+	return 0;
+}
 
-	atomic_store(&s->supp_groups, (enabled & FUSE_CREATE_SUPP_GROUP) != 0);
-	atomic_store(&s->submounts,
-	    (enabled & FUSE_SUBMOUNTS) != 0 && (s->dev & DEV_ANNOUNCE_SUBMOUNTS) != 0);
+/* What INIT grants of what was offered (spec/fuse.md section 2). */
+static int
+grant(const struct session *s, uint64_t offered, uint64_t *enabled)
+{
+	const struct ctl_device *dev = &s->dev;
+	uint64_t e = FLAGS_ALWAYS;
+	int r;
+
+	if ((dev->flags & DEV_NO_READDIRPLUS) == 0 && dev->cache != CACHE_NEVER)
+		e |= FLAGS_READDIRPLUS;
+	if ((dev->flags & DEV_WRITEBACK) != 0)
+		e |= FUSE_WRITEBACK_CACHE;
+	if ((dev->flags & DEV_KILLPRIV_V2) != 0)
+		e |= FUSE_HANDLE_KILLPRIV_V2;
+	if ((dev->flags & DEV_ALLOW_MMAP) != 0)
+		e |= FUSE_DIRECT_IO_ALLOW_MMAP;
+	if ((dev->flags & DEV_POSIX_LOCK) != 0)
+		e |= FUSE_POSIX_LOCKS;
+	if ((dev->flags & DEV_FLOCK) != 0)
+		e |= FUSE_FLOCK_LOCKS;
+	if ((dev->flags & DEV_KILLPRIV_V2) != 0 && (offered & FUSE_HANDLE_KILLPRIV_V2) == 0)
+		log_warn("--killpriv-v2: the guest does not offer it; going on without");
+	e &= offered;
+	r = want((enum negotiation)dev->posix_acl, offered, FLAGS_POSIX_ACL, "posix-acl", &e);
+	if (r == 0)
+		r = want((enum negotiation)dev->security_label, offered, FUSE_SECURITY_CTX,
+		    "security-label", &e);
+	*enabled = e;
+	return r;
+}
+
+static void
+init_reply(struct fuse_init_out *out, const struct fuse_init_in *in, uint64_t enabled)
+{
 	memset(out, 0, sizeof(*out));
 	out->major = FUSE_KERNEL_VERSION;
 	out->minor = MINOR;
@@ -78,16 +122,24 @@ negotiate(
 static void
 wiped_for_init(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 {
+	struct session *s = r->q->s;
 	struct fuse_init_out out;
+	uint64_t enabled;
+	int e = h->error;
 
 	(void)l;
 	(void)fd;
-	if (h->error != 0) {
-		reply_error(r, h->error);
+	if (e == 0)
+		e = grant(s, r->offset, &enabled);
+	if (e != 0) {
+		reply_error(r, e);
 		return;
 	}
-	negotiate(r->q->s, &out, &r->arg.init, r->offset);
-	atomic_store(&r->q->s->inited, true);
+	init_reply(&out, &r->arg.init, enabled);
+	if ((s->dev.flags & DEV_ANNOUNCE_SUBMOUNTS) == 0)
+		enabled &= ~(uint64_t)FUSE_SUBMOUNTS;
+	atomic_store(&s->enabled, enabled);
+	atomic_store(&s->inited, true);
 	reply_body(r, &out, sizeof(out));
 }
 

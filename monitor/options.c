@@ -291,7 +291,7 @@ set_donation(struct parse *p, const char *value)
 	int v, r = parse_word(p, value, false, words, countof(words), &v);
 
 	if (r == 0)
-		p->o->dev = (p->o->dev & ~(uint32_t)DEV_NO_DONATION) | (uint32_t)v;
+		p->o->dev.flags = (p->o->dev.flags & ~(uint32_t)DEV_NO_DONATION) | (uint32_t)v;
 	return r;
 }
 
@@ -299,7 +299,7 @@ static int
 set_xattr(struct parse *p, const char *value)
 {
 	(void)value;
-	p->o->dev |= DEV_XATTR;
+	p->o->dev.flags |= DEV_XATTR;
 	return 0;
 }
 
@@ -307,7 +307,7 @@ static int
 set_announce(struct parse *p, const char *value)
 {
 	(void)value;
-	p->o->dev |= DEV_ANNOUNCE_SUBMOUNTS;
+	p->o->dev.flags |= DEV_ANNOUNCE_SUBMOUNTS;
 	return 0;
 }
 
@@ -315,7 +315,7 @@ static int
 set_no_announce(struct parse *p, const char *value)
 {
 	(void)value;
-	p->o->dev &= ~(uint32_t)DEV_ANNOUNCE_SUBMOUNTS;
+	p->o->dev.flags &= ~(uint32_t)DEV_ANNOUNCE_SUBMOUNTS;
 	return 0;
 }
 
@@ -558,7 +558,7 @@ options_parse(int argc, char *const argv[], struct options *o, char err[static O
 		.sandbox = SANDBOX_NAMESPACE,
 		.seccomp = SECCOMP_KILL,
 		.log_level = LOG_INFO,
-		.dev = DEV_ANNOUNCE_SUBMOUNTS,
+		.dev.flags = DEV_ANNOUNCE_SUBMOUNTS,
 		.worker_deaths = 20,
 		.worker_window = 60,
 		.worker_timeout = 60,

@@ -38,7 +38,7 @@ struct options {
 	enum sandbox_mode sandbox;
 	enum seccomp_action seccomp;
 	enum log_level log_level;
-	uint32_t dev; /* DEV_* */
+	struct ctl_device dev;
 	bool nofile_given; /* --rlimit-nofile was */
 	uint64_t nofile;
 	uint32_t

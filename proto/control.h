@@ -47,10 +47,33 @@ struct ctl_hdr {
 enum seccomp_action { SECCOMP_NONE, SECCOMP_KILL, SECCOMP_LOG, SECCOMP_TRAP };
 enum sandbox_mode { SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
 
-/* Options of the device that more than one process needs. */
+/* What the device does, as the command line says; front and worker both hear all of it. */
 #define DEV_XATTR 0x1 /* xattr operations are served */
 #define DEV_NO_DONATION 0x2 /* every file is served by the worker */
 #define DEV_ANNOUNCE_SUBMOUNTS 0x4
+#define DEV_WRITEBACK 0x8
+#define DEV_ALLOW_MMAP 0x10
+#define DEV_DIRECT_IO 0x20 /* the guest's O_DIRECT reaches the file */
+#define DEV_NO_READDIRPLUS 0x40
+#define DEV_KILLPRIV_V2 0x80
+#define DEV_NOATIME 0x100 /* the guest's O_NOATIME reaches the file */
+#define DEV_READONLY 0x200
+#define DEV_POSIX_LOCK 0x400 /* fcntl locks are the host's */
+#define DEV_FLOCK 0x800 /* flock locks are the host's */
+#define DEV_TRANSLATE 0x1000 /* ids are translated: only the worker's attributes are right */
+
+enum cache_policy { CACHE_AUTO, CACHE_ALWAYS, CACHE_NEVER, CACHE_METADATA };
+/* Of what the guest must offer at INIT: auto = without it we go on without, always = the mount is refused. */
+enum negotiation { NEGOTIATE_NEVER, NEGOTIATE_AUTO, NEGOTIATE_ALWAYS };
+enum file_handles { HANDLES_PREFER, HANDLES_NEVER, HANDLES_MANDATORY };
+
+struct ctl_device {
+	uint32_t flags; /* DEV_* */
+	uint8_t cache; /* enum cache_policy */
+	uint8_t posix_acl; /* enum negotiation */
+	uint8_t security_label; /* enum negotiation */
+	uint8_t file_handles; /* enum file_handles */
+};
 
 /*
  * fds: [0] the vhost-user connection, then nlanes lane sockets, then nlanes arenas (memfd, RPC_ARENA_SIZE, sealed).
@@ -59,7 +82,7 @@ struct ctl_start_front {
 	struct ctl_hdr h;
 	uint32_t seccomp; /* enum seccomp_action */
 	uint32_t log_level; /* enum log_level */
-	uint32_t dev; /* DEV_* */
+	struct ctl_device dev;
 	uint32_t nlanes; /* 1 (for the high-priority queue) + at least REQUEST_QUEUES_MAX */
 	uint32_t lanes_per_queue; /* most lanes one request queue may use, >= 1 */
 	uint32_t stuck_after; /* seconds until CTL_STUCK; 0 = never */
@@ -81,7 +104,7 @@ struct ctl_start_worker {
 	struct ctl_hdr h;
 	uint32_t seccomp;
 	uint32_t log_level;
-	uint32_t dev;
+	struct ctl_device dev;
 	uint32_t nlanes;
 	uint32_t sandbox; /* enum sandbox_mode */
 	uint32_t fd_budget; /* inode fds the worker may keep open */

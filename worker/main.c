@@ -193,7 +193,7 @@ main(void)
 	child_check_socket(fds[1]);
 	child_check_socket(fds[2]);
 	journal = journal_map(fds[3], start.nlanes);
-	ops_init(start.dev);
+	ops_init(&start.dev);
 	handle_init(start.fd_budget);
 	vault_init(fds[1], fds[2]);
 	if (inode_init(start.fd_budget, start.first_node, start.incarnation) != 0)

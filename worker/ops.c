@@ -11,12 +11,18 @@
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
-static uint32_t dev_flags;
+static struct ctl_device device;
 
 void
-ops_init(uint32_t dev)
+ops_init(const struct ctl_device *dev)
 {
-	dev_flags = dev;
+	device = *dev;
+}
+
+const struct ctl_device *
+ops_device(void)
+{
+	return &device;
 }
 
 int
@@ -42,7 +48,7 @@ ops_entry(struct rpc_entry_body *e, const struct inode *in, const struct inode *
 	e->node = in->node;
 	e->flags = 0;
 	e->pad = 0;
-	if (in->type == S_IFDIR && parent != NULL && (dev_flags & DEV_ANNOUNCE_SUBMOUNTS) != 0 &&
+	if (in->type == S_IFDIR && parent != NULL && (device.flags & DEV_ANNOUNCE_SUBMOUNTS) != 0 &&
 	    (in->key.dev != parent->key.dev || in->key.mnt != parent->key.mnt))
 		e->flags |= RPC_ENTRY_SUBMOUNT;
 	ops_attr(&e->attr, st);
@@ -65,7 +71,7 @@ ops_reply_entry(struct lane *l, const struct rpc_hdr *h, struct inode *in, struc
 bool
 ops_may_donate(mode_t mode, int flags, uint32_t oflags)
 {
-	if ((dev_flags & DEV_NO_DONATION) != 0 || (oflags & RPC_OPEN_NODONATE) != 0 ||
+	if ((device.flags & DEV_NO_DONATION) != 0 || (oflags & RPC_OPEN_NODONATE) != 0 ||
 	    !S_ISREG(mode))
 		return false;
 	return (flags & O_ACCMODE) == O_RDONLY || (mode & (S_ISUID | S_ISGID)) == 0;

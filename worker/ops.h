@@ -21,8 +21,9 @@ typedef int op_handler(struct lane *, const struct rpc_hdr *);
 RPC_OPS(X)
 #undef X
 
-/* dev: DEV_* of the START message. Before threads exist. */
-void ops_init(uint32_t dev);
+/* What the START message says of the device. ops_init(): before threads exist. */
+void ops_init(const struct ctl_device *);
+const struct ctl_device *ops_device(void);
 /* May this fd be given away? flags: open flags; mode: of the file; oflags: RPC_OPEN_*. */
 bool ops_may_donate(mode_t mode, int flags, uint32_t oflags);
 

@@ -523,7 +523,7 @@ START_TEST(no_xattr)
 {
 	static const uint32_t nr[] = { FUSE_SETXATTR, FUSE_GETXATTR, FUSE_LISTXATTR, FUSE_REMOVEXATTR };
 
-	fake.s.dev &= ~(uint32_t)DEV_XATTR;
+	fake.s.dev.flags &= ~(uint32_t)DEV_XATTR;
 	for (size_t i = 0; i < countof(nr); i++) {
 		valid_request(op_row(nr[i]));
 		rig_send(4096);

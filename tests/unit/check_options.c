@@ -29,7 +29,7 @@ describe(const struct options *o, char *buf, size_t size)
 	    o->action, o->shared_dir != NULL ? o->shared_dir : "-",
 	    o->socket_path != NULL ? o->socket_path : "-", o->fd, o->tag != NULL ? o->tag : "-",
 	    o->front_user != NULL ? o->front_user : "-", o->pool_given, o->pool_size, o->sandbox,
-	    o->seccomp, o->log_level, o->dev, o->nofile_given, o->nofile, o->worker_deaths,
+	    o->seccomp, o->log_level, o->dev.flags, o->nofile_given, o->nofile, o->worker_deaths,
 	    o->worker_window, o->worker_timeout, o->worker_timeout_restart);
 }
 

@@ -51,7 +51,7 @@ fake_start(uint32_t dev)
 	}
 	done = true;
 	memset(&fake, 0, sizeof(fake));
-	fake.s.dev = dev;
+	fake.s.dev.flags = dev;
 	fake.lane = need(lane_new(0, -1, arena));
 	fake.q.s = &fake.s;
 	fake.q.lane = &fake.lane;

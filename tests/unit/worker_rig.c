@@ -506,7 +506,7 @@ rig_setup(void)
 	memset(&rig, 0, sizeof(rig));
 	rig.opt = (struct rig_options){
 		.sandbox = SANDBOX_NAMESPACE, .seccomp = SECCOMP_KILL, .fd_budget = 5000,
-		.dev = DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS,
+		.dev.flags = DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS,
 	};
 	if (getenv("WORKER_SECCOMP_NONE") != NULL)
 		rig.opt.seccomp = SECCOMP_NONE;

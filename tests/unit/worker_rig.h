@@ -34,7 +34,8 @@ struct rig_lane {
 struct rig_options {
 	enum sandbox_mode sandbox;
 	enum seccomp_action seccomp;
-	uint32_t fd_budget, dev;
+	uint32_t fd_budget;
+	struct ctl_device dev;
 	rlim_t	nofile;			/* RLIMIT_NOFILE of the worker, 0 = ours */
 	uid_t	uid;			/* rootless: uid and gid of the worker */
 };
