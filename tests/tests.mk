@@ -31,7 +31,7 @@ UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c work
 	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) \
 	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
 # These start the real worker, with a monitor, vault and front of their own around it.
-WORKER_RIG := tests/unit/worker_rig.c tests/unit/worker_rig_tools.c proto/rpc.c common/msg.c
+WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c
 UNIT_check_worker_attrs := $(WORKER_RIG)
 UNIT_check_worker_crash := tests/unit/worker_cases.c $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the worker's attributes and extended attributes, against the real executable (WORKER_EXE). Links worker_rig.c,
- * worker_rig_tools.c, proto/rpc.c, common/msg.c. Needs root.
+ * Tests of the worker's attributes and extended attributes, against the real executable (WORKER_EXE). Links worker_rig*.c,
+ * proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>
 #include <errno.h>

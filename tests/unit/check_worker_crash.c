@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tests with a worker that really dies in the middle of an operation (built with CRASH_POINTS: crash/virtiofsd-worker
- * beside WORKER_EXE), and a next one that is asked again. Links worker_cases.c, worker_rig.c, worker_rig_tools.c,
+ * beside WORKER_EXE), and a next one that is asked again. Links worker_cases.c, worker_rig*.c,
  * proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>

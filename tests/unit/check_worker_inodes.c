@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tests of the worker's inode table, its fd cache with the vault behind it, and of directories. Against the real
- * executable (WORKER_EXE). Links worker_rig.c, worker_rig_tools.c, proto/rpc.c, common/msg.c. Needs root.
+ * executable (WORKER_EXE). Links worker_rig*.c, proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>
 #include <errno.h>

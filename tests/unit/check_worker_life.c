@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tests of what the worker is as a process: hostile requests, sandboxes, privileges, death and replacement. Against
- * the real executable (WORKER_EXE). Links worker_rig.c, worker_rig_tools.c, proto/rpc.c, common/msg.c. Needs root.
+ * the real executable (WORKER_EXE). Links worker_rig*.c, proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>
 #include <errno.h>

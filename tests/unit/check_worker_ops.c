@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tests of the worker, operation by operation, against the real executable (WORKER_EXE, default build/virtiofsd-worker):
- * what it answers and what happens on the host. Links worker_rig.c, worker_rig_tools.c, proto/rpc.c, common/msg.c. Needs root.
+ * what it answers and what happens on the host. Links worker_rig*.c, proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>
 #include <errno.h>

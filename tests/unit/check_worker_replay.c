@@ -2,7 +2,7 @@
 /*
  * Tests of what a new worker makes of requests that were sent before, to a worker that died: every operation that must
  * not be done twice, with every state of the journal. Against the real executable (WORKER_EXE). Links worker_cases.c,
- * worker_rig.c, worker_rig_tools.c, proto/rpc.c, common/msg.c. Needs root.
+ * worker_rig*.c, proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>
 #include <errno.h>

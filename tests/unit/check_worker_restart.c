@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tests of what outlives a worker in the vault: identities, inodes without names, open directories. Against the real
- * executable (WORKER_EXE). Links worker_rig.c, worker_rig_tools.c, proto/rpc.c, common/msg.c. Needs root.
+ * executable (WORKER_EXE). Links worker_rig*.c, proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>
 #include <errno.h>

@@ -20,6 +20,7 @@
 #define RIG_LANES	2u
 #define RIG_NODES	400000u
 #define RIG_MOUNTS	64u
+#define RIG_WAIT_MS	20000
 
 struct rig_lane {
 	int	sock;
@@ -74,6 +75,7 @@ unsigned rig_open_fds(void);
 /* Path of a name in the share, in a static buffer (two in turn). */
 const char *rig_path(const char *name);
 
+/* worker_rig_front.c */
 /* Collect a request on a lane; returns it to be filled in. */
 void	*rig_add(unsigned lane, uint16_t op, const void *x, size_t nx, const char *name1, const char *name2);
 /* Send what was collected; receive one message of replies, check it, return the first. NULL if the worker has gone. */
