@@ -154,6 +154,10 @@ checks_share(const char *path, int *fd)
 	struct stat st;
 	char *real;
 
+	if (path == NULL) {
+		log_error("missing \"--shared-dir\" or \"-o source\" option");
+		return -EINVAL;
+	}
 	if (stat(path, &st) == -1 || !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))) {
 		log_error("'%s' does not exist or is neither a directory nor a file", path);
 		return -ENOENT;

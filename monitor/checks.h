@@ -19,7 +19,7 @@ int checks_privileges(void) ATTR_MUSTCHECK;
 /* Raise RLIMIT_NOFILE as the options say (spec/cli.md section 6). *limit is the effective soft limit, big enough to run. */
 int checks_nofile(const struct options *, uint64_t *limit) ATTR_MUSTCHECK;
 
-/* Open the shared directory, symlinks followed: O_PATH|O_DIRECTORY|O_CLOEXEC, the caller's to close. */
+/* Open the shared directory (NULL: none was named), symlinks followed: O_PATH|O_DIRECTORY|O_CLOEXEC, the caller's to close. */
 int checks_share(const char *path, int *fd) ATTR_MUSTCHECK;
 
 /* The identity of the front: the named account, or if name is NULL virtiofsd, else nobody. Never uid 0. */

@@ -89,7 +89,8 @@ set_up(struct monitor *m)
 	const struct options *o = &m->opts;
 	int r;
 
-	if ((r = checks_privileges()) != 0 || (r = checks_share(o->shared_dir, &m->share)) != 0 ||
+	if ((r = checks_share(o->shared_dir, &m->share)) != 0 || (r = options_check(o)) != 0 ||
+	    (r = checks_privileges()) != 0 ||
 	    (r = checks_front_user(o->front_user, &m->front_uid, &m->front_gid)) != 0 ||
 	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0)
 		return r;

@@ -21,7 +21,9 @@ UNIT_check_fuse_data := $(FUSE_RIG)
 UNIT_check_fuse_decode := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
-UNIT_check_options := monitor/options.c
+OPTIONS := tests/unit/options_rig.c $(sort $(wildcard monitor/options*.c)) common/log.c
+UNIT_check_options := $(OPTIONS)
+UNIT_check_options_more := $(OPTIONS)
 VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/vault_table.c common/msg.c common/log.c
 UNIT_check_vault := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
@@ -85,8 +87,18 @@ CRASH_WORKER := $(B)/crash/virtiofsd-worker
 crash-worker:
 	@$(MAKE) --no-print-directory B=$(B)/crash CPPFLAGS="$(CPPFLAGS) -DCRASH_POINTS" $(CRASH_WORKER)
 
+# Writes the manual page's list of options.
+$(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c monitor/options_set.c monitor/options_table.c)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+
+.PHONY: man
+man: $(B)/tests/mdoc-options
+	VIRTIOFSD=$(B)/virtiofsd tests/man-options --write
+
 .PHONY: unit-tests harness-tests
-unit-tests: crash-worker
+unit-tests: crash-worker $(B)/tests/mdoc-options
 unit-tests: $(UNIT_TESTS:%=$(B)/tests/%)
 harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%) $(B)/tests/liar crash-build
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Options that are understood and not served yet: they are refused with one line, never silently accepted.
+ * Runs in: monitor.
+ */
+#include "monitor/options.h"
+
+static bool
+dev(const struct options *o, uint32_t flag)
+{
+	return (o->dev.flags & flag) != 0;
+}
+
+#define UNSERVED(name, condition) \
+	static bool name(const struct options *o) \
+	{ \
+		return (condition); \
+	}
+
+UNSERVED(cache, o->dev.cache != CACHE_AUTO)
+UNSERVED(writeback, dev(o, DEV_WRITEBACK))
+UNSERVED(allow_mmap, dev(o, DEV_ALLOW_MMAP))
+UNSERVED(allow_direct_io, dev(o, DEV_DIRECT_IO))
+UNSERVED(no_readdirplus, dev(o, DEV_NO_READDIRPLUS))
+UNSERVED(killpriv_v2, dev(o, DEV_KILLPRIV_V2))
+UNSERVED(preserve_noatime, dev(o, DEV_NOATIME))
+UNSERVED(readonly, dev(o, DEV_READONLY))
+UNSERVED(posix_lock, dev(o, DEV_POSIX_LOCK))
+UNSERVED(flock, dev(o, DEV_FLOCK))
+UNSERVED(xattrmap, o->xattrmap != NULL)
+UNSERVED(posix_acl, o->dev.posix_acl != NEGOTIATE_NEVER)
+UNSERVED(security_label, o->dev.security_label != NEGOTIATE_NEVER)
+UNSERVED(file_handles, o->dev.file_handles != HANDLES_PREFER)
+UNSERVED(translate_uid, o->translate_uid.n > 0)
+UNSERVED(translate_gid, o->translate_gid.n > 0)
+UNSERVED(modcaps, o->modcaps != NULL)
+UNSERVED(uid_map, o->uid_map.n > 0)
+UNSERVED(gid_map, o->gid_map.n > 0)
+UNSERVED(busy_poll, o->busy_poll_given)
+UNSERVED(socket_group, o->socket_group != NULL)
+UNSERVED(syslog, o->syslog)
+
+static const struct {
+	const char *option;
+	bool (*given)(const struct options *);
+} unserved[] = {
+	{ "--cache other than auto", cache },
+	{ "--writeback", writeback },
+	{ "--allow-mmap", allow_mmap },
+	{ "--allow-direct-io", allow_direct_io },
+	{ "--no-readdirplus", no_readdirplus },
+	{ "--killpriv-v2", killpriv_v2 },
+	{ "--preserve-noatime", preserve_noatime },
+	{ "--readonly", readonly },
+	{ "--posix-lock", posix_lock },
+	{ "--flock", flock },
+	{ "--xattrmap", xattrmap },
+	{ "--posix-acl", posix_acl },
+	{ "--security-label", security_label },
+	{ "--inode-file-handles other than prefer", file_handles },
+	{ "--translate-uid", translate_uid },
+	{ "--translate-gid", translate_gid },
+	{ "--modcaps", modcaps },
+	{ "--uid-map", uid_map },
+	{ "--gid-map", gid_map },
+	{ "--busy-poll-us", busy_poll },
+	{ "--socket-group", socket_group },
+	{ "--syslog", syslog },
+};
+
+const char *
+options_unserved(const struct options *o)
+{
+	for (size_t i = 0; i < countof(unserved); i++)
+		if (unserved[i].given(o))
+			return unserved[i].option;
+	return NULL;
+}
