@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* libc asks for these and has a way without them. */
-static const struct sc_rule probes[] = {
+const struct sc_rule seccomp_probes[] = {
 #ifdef __NR_rseq
 	SC(rseq, "registered for each thread by libc; not needed"),
 #endif
 	SC(clone3, "cannot be filtered by its flags; libc falls back to clone"),
 };
+const size_t seccomp_probes_n = countof(seccomp_probes);
 
 static uint32_t
 action_word(enum sc_action action)
@@ -29,18 +29,29 @@ action_word(enum sc_action action)
 	}
 }
 
+static struct scmp_arg_cmp
+condition(const struct sc_cmp *c)
+{
+	const uint64_t value = c->value == SC_OWN_PID ? (uint64_t)getpid() : c->value;
+
+	if (c->mask == UINT64_MAX)
+		return (struct scmp_arg_cmp){ .arg = c->arg, .op = SCMP_CMP_EQ, .datum_a = value };
+	return (struct scmp_arg_cmp){
+		.arg = c->arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = c->mask, .datum_b = value
+	};
+}
+
 static int
 add_rules(scmp_filter_ctx ctx, uint32_t action, const struct sc_rule *rules, size_t n)
 {
 	int r;
 
 	for (size_t i = 0; i < n; i++) {
-		struct sc_rule rule = rules[i];
+		struct scmp_arg_cmp cmp[SC_CMPS_MAX];
 
-		for (unsigned k = 0; k < rule.ncmp; k++)
-			if (rule.cmp[k].datum_a == SC_OWN_PID)
-				rule.cmp[k].datum_a = (scmp_datum_t)getpid();
-		r = seccomp_rule_add_array(ctx, action, rule.nr, rule.ncmp, rule.cmp);
+		for (unsigned k = 0; k < rules[i].ncmp; k++)
+			cmp[k] = condition(&rules[i].cmp[k]);
+		r = seccomp_rule_add_array(ctx, action, rules[i].nr, rules[i].ncmp, cmp);
 		if (r != 0)
 			return r;
 	}
@@ -64,7 +75,7 @@ load(const struct sc_rule *rules, size_t n, enum sc_action action, bool all_thre
 	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0)) != 0 ||
 	    (r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2)) != 0 ||
 	    (r = add_rules(ctx, SCMP_ACT_ALLOW, rules, n)) != 0 ||
-	    (r = add_rules(ctx, SCMP_ACT_ERRNO(ENOSYS), probes, countof(probes))) != 0 ||
+	    (r = add_rules(ctx, SCMP_ACT_ERRNO(ENOSYS), seccomp_probes, seccomp_probes_n)) != 0 ||
 	    (r = seccomp_load(ctx)) != 0)
 		r = r > 0 ? -EINVAL : r;
 	seccomp_release(ctx);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Seccomp profiles. Each process has one seccomp.c with one table of these rules, a reason on each line; everything not
- * in the table ends the process (KILL_PROCESS under --seccomp=kill).
+ * in the table ends the process (KILL_PROCESS under --seccomp=kill). `virtiofsd --print-seccomp=ROLE` prints the tables.
  */
 #ifndef COMMON_SECCOMP_H
 #define COMMON_SECCOMP_H
@@ -15,30 +15,49 @@
 
 #define SC_CMPS_MAX 3
 
+/* One condition: (argument & mask) == value. The texts are what the source says, for --print-seccomp. */
+struct sc_cmp {
+	unsigned arg;
+	uint64_t mask, value;
+	const char *mask_text, *value_text;
+};
+
 struct sc_rule {
 	const char *name;
 	int nr;
 	const char *why;
 	unsigned ncmp;
-	struct scmp_arg_cmp cmp[SC_CMPS_MAX];
+	struct sc_cmp cmp[SC_CMPS_MAX];
 };
 
 /* clang-format off */
 /* SC(close, "why"): any arguments. */
 #define SC(call, reason)	{ .name = #call, .nr = SCMP_SYS(call), .why = (reason) }
-/* SC_ARG(fcntl, "why", SC_EQ(1, F_GETFL)): all conditions must hold; several rules for one call are alternatives. */
+/* SC_ARG(fcntl, "why", SC_EQ32(1, F_GETFL)): all conditions must hold; several rules for one call are alternatives. */
 #define SC_ARG(call, reason, ...)						\
 	{ .name = #call, .nr = SCMP_SYS(call), .why = (reason),			\
-	  .ncmp = sizeof((struct scmp_arg_cmp[]){ __VA_ARGS__ }) / sizeof(struct scmp_arg_cmp), \
+	  .ncmp = sizeof((struct sc_cmp[]){ __VA_ARGS__ }) / sizeof(struct sc_cmp), \
 	  .cmp = { __VA_ARGS__ } }
-#define SC_EQ(n, value)	{ .arg = (n), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value) }
-/* (argument & mask) == value. Compare 32-bit arguments with mask 0xffffffff or less: the kernel does not clear the rest. */
-#define SC_MASKED(n, mask, value)						\
-	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (scmp_datum_t)(mask), .datum_b = (scmp_datum_t)(value) }
+#define SC_CMP(n, m, v, mt, vt)							\
+	{ .arg = (n), .mask = (uint64_t)(m), .value = (uint64_t)(v), .mask_text = (mt), .value_text = (vt) }
+/* All 64 bits: pointers, sizes, flags of type long. */
+#define SC_EQ(n, v)		SC_CMP(n, UINT64_MAX, v, NULL, #v)
+/* Arguments of type int or unsigned: the kernel ignores the upper half, and no ABI says that it is zero. */
+#define SC_EQ32(n, v)		SC_CMP(n, UINT32_MAX, (uint32_t)(v), NULL, #v)
+#define SC_NONE_OF(n, bits)	SC_CMP(n, bits, 0, #bits, NULL)
+#define SC_ALL_OF(n, bits)	SC_CMP(n, bits, bits, #bits, NULL)
+#define SC_MASKED(n, m, v)	SC_CMP(n, m, v, #m, #v)
 /* clang-format on */
+
+/* What futex() does, less the flags that say how; never those on priority inheritance and requeueing. */
+#define SC_FUTEX_OP 0x7f
+/* O_TMPFILE without the bit of O_DIRECTORY. */
+#define SC_TMPFILE (O_TMPFILE & ~O_DIRECTORY)
 
 /* For SC_EQ: the process id of the process that loads the profile. */
 #define SC_OWN_PID UINT64_MAX
+/* For SC_EQ, in a table that is only printed: a number that is known when the daemon runs. */
+#define SC_AT_RUN_TIME (UINT64_MAX - 1)
 
 enum sc_action { SC_ACT_NONE, SC_ACT_KILL, SC_ACT_LOG, SC_ACT_TRAP };
 
@@ -54,5 +73,22 @@ int seccomp_load_rules(const struct sc_rule *rules, size_t n, enum sc_action act
  */
 int seccomp_load_thread_rules(
     const struct sc_rule *rules, size_t n, enum sc_action action) ATTR_MUSTCHECK;
+
+/* Answered ENOSYS in every profile: libc asks for these and has a way without them. */
+extern const struct sc_rule seccomp_probes[];
+extern const size_t seccomp_probes_n;
+
+/*
+ * Write a profile to standard output: one line a rule (call, conditions, reason), or, json, as the "seccomp" object of
+ * an OCI runtime configuration. who names the process. Returns 0 or a negative errno. Not for a sealed process.
+ */
+int seccomp_print(const char *who, const struct sc_rule *rules, size_t n, bool json) ATTR_MUSTCHECK;
+
+/*
+ * For the main() of front and worker: if the command line is `--print-seccomp` or `--print-seccomp=json`, print and
+ * exit; with any other argument exit with status 2; with none return.
+ */
+void seccomp_print_if_asked(
+    int argc, char *const argv[], const char *who, const struct sc_rule *rules, size_t n);
 
 #endif

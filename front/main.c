@@ -76,13 +76,16 @@ report(void)
 }
 
 int
-main(void)
+main(int argc, char *argv[])
 {
 	static struct lane *lanes[RPC_LANES_MAX];
 	struct ctl_done done = { .h = { .op = CTL_DONE, .len = sizeof(done) } };
 	struct ctl_start_front conf;
 	int fds[MSG_FDS_MAX], vmm;
-	size_t nfds;
+	size_t nfds, nrules;
+	const struct sc_rule *rules = front_seccomp_rules(&nrules);
+
+	seccomp_print_if_asked(argc, argv, "virtiofsd-front", rules, nrules);
 
 	/* Set up. */
 	privs_begin_child(CONTROL_FD);

@@ -6,6 +6,7 @@
 #include "front/seccomp.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 
 #include "common/log.h"
@@ -20,7 +21,9 @@ static const struct sc_rule rules[] = {
 	SC(sendmsg, "vhost-user replies, batches to the worker, log lines"),
 	SC(read, "kick eventfds, a thread's own wake-up"),
 	SC(write, "call eventfds or pipes, a thread's own wake-up"),
-	SC(futex, "locks and condition variables"),
+	SC_ARG(futex, "locks and condition variables", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT)),
+	SC_ARG(futex, "the same", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAKE)),
+	SC_ARG(futex, "the same, with a deadline", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT_BITSET)),
 	SC(close, "fds received from the VMM and the worker"),
 
 	/* Files the guest has open: donated fds */
@@ -32,18 +35,19 @@ static const struct sc_rule rules[] = {
 	SC(lseek, "LSEEK"),
 	SC(copy_file_range, "COPY_FILE_RANGE"),
 	SC(dup, "FLUSH is the close of a duplicate"),
-	SC_ARG(statx, "GETATTR of a donated file; there is no name in the empty root", SC_MASKED(2, AT_EMPTY_PATH, AT_EMPTY_PATH)),
-	SC_ARG(newfstatat, "fstat: what kind of file an fd is", SC_MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH)),
+	SC_ARG(statx, "GETATTR of a donated file; there is no name in the empty root", SC_ALL_OF(2, AT_EMPTY_PATH)),
+	SC_ARG(newfstatat, "fstat: what kind of file an fd is", SC_ALL_OF(3, AT_EMPTY_PATH)),
 	SC(fstat, "the same"),
-	SC_ARG(fcntl, "flags of kick and call fds", SC_MASKED(1, 0xffffffff, F_GETFL)),
-	SC_ARG(fcntl, "flags of kick and call fds", SC_MASKED(1, 0xffffffff, F_SETFL)),
+	SC_ARG(fcntl, "flags of kick and call fds", SC_EQ32(1, F_GETFL)),
+	SC_ARG(fcntl, "O_NONBLOCK of kick fds; not what changes how a file is written, or who gets signals",
+	    SC_EQ32(1, F_SETFL), SC_NONE_OF(2, O_APPEND | O_DIRECT | O_ASYNC | O_NOATIME)),
 
 	/* Memory: guest regions, tables that grow; never executable */
-	SC_ARG(mmap, "guest memory, tables", SC_MASKED(2, PROT_EXEC, 0)),
-	SC_ARG(mprotect, "malloc", SC_MASKED(2, PROT_EXEC, 0)),
+	SC_ARG(mmap, "guest memory, tables", SC_NONE_OF(2, PROT_EXEC)),
+	SC_ARG(mprotect, "malloc", SC_NONE_OF(2, PROT_EXEC)),
 	SC(munmap, "guest memory, tables"),
-	SC(mremap, "malloc"),
-	SC(madvise, "malloc"),
+	SC_ARG(mremap, "malloc", SC_EQ32(3, MREMAP_MAYMOVE)),
+	SC_ARG(madvise, "malloc and tables give memory back", SC_EQ32(2, MADV_DONTNEED)),
 	SC(brk, "malloc"),
 	SC(getrandom, "malloc's tcache key"),
 
@@ -66,4 +70,11 @@ front_seccomp(unsigned action)
 {
 	if (seccomp_load_rules(rules, countof(rules), (enum sc_action)action) != 0)
 		fatalx("cannot load the seccomp profile");
+}
+
+const struct sc_rule *
+front_seccomp_rules(size_t *n)
+{
+	*n = countof(rules);
+	return rules;
 }

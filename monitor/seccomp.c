@@ -14,15 +14,16 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "common/seccomp.h"
 #include "monitor/spawn.h"
 
-#define ALL32 0xffffffffu
-#define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
+#define NEW_TREE (OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
 #define THREAD_FLAGS \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
 	    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
@@ -34,7 +35,8 @@ static const struct sc_rule both_rules[] = {
 	SC(recvmsg, "control and vault sockets"),
 	SC(sendmsg, "lanes for the front; answers of the vault"),
 	SC(close, "fds of inodes, sockets of dead children"),
-	SC(rt_sigaction, "die by SIGINT as its sender expects; abort()"),
+	SC_ARG(rt_sigaction, "die by SIGINT as its sender expects", SC_EQ32(0, SIGINT)),
+	SC_ARG(rt_sigaction, "abort()", SC_EQ32(0, SIGABRT)),
 	SC(rt_sigprocmask, "likewise"),
 	SC(rt_sigreturn, "end of a signal handler of a sanitizer or debugger"),
 	SC(gettid, "raise()"),
@@ -42,12 +44,16 @@ static const struct sc_rule both_rules[] = {
 	SC_ARG(tgkill, "raise(): nobody else", SC_EQ(0, SC_OWN_PID)),
 	SC(exit_group, "the end"),
 	SC(brk, "malloc"),
-	SC_ARG(mmap, "malloc, the vault's table; nothing executable", SC_MASKED(2, PROT_EXEC, 0)),
-	SC_ARG(mprotect, "malloc; nothing executable", SC_MASKED(2, PROT_EXEC, 0)),
+	SC_ARG(mmap, "malloc, the vault's table; nothing executable", SC_NONE_OF(2, PROT_EXEC)),
+	SC_ARG(mprotect, "malloc; nothing executable", SC_NONE_OF(2, PROT_EXEC)),
 	SC(munmap, "malloc, the vault's table"),
-	SC(mremap, "the same, when they grow"),
-	SC(madvise, "malloc gives memory back; the vault's table is not for children"),
-	SC(futex, "mutexes of log, vault and libc"),
+	SC_ARG(mremap, "the same, when they grow", SC_EQ32(3, MREMAP_MAYMOVE)),
+	SC_ARG(madvise, "malloc gives memory back", SC_EQ32(2, MADV_DONTNEED)),
+	SC_ARG(madvise, "malloc, if GLIBC_TUNABLES says so", SC_EQ32(2, MADV_HUGEPAGE)),
+	SC_ARG(madvise, "the vault's table is not for children", SC_EQ32(2, MADV_DONTFORK)),
+	SC_ARG(futex, "mutexes of log, vault and libc", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT)),
+	SC_ARG(futex, "the same", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAKE)),
+	SC_ARG(futex, "the same, with a deadline", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT_BITSET)),
 	SC(clock_gettime, "where the vDSO has no clock"),
 	SC(restart_syscall, "ppoll after a stop and continue"),
 };
@@ -55,47 +61,57 @@ static const struct sc_rule both_rules[] = {
 static const struct sc_rule vault_rules[] = {
 	SC(name_to_handle_at, "the handle of a received fd"),
 	SC_ARG(open_by_handle_at, "an inode for the worker: never readable, never followed",
-	    SC_EQ(2, O_PATH | O_CLOEXEC | O_NOFOLLOW)),
-	SC_ARG(fcntl, "is a received fd O_PATH?", SC_EQ(1, F_GETFL)),
-	SC_ARG(statx, "mount of a received fd", SC_EQ(2, AT_EMPTY_PATH | AT_STATX_DONT_SYNC)),
+	    SC_EQ32(2, O_PATH | O_CLOEXEC | O_NOFOLLOW)),
+	SC_ARG(fcntl, "is a received fd O_PATH?", SC_EQ32(1, F_GETFL)),
+	SC_ARG(statx, "mount of a received fd", SC_EQ32(2, AT_EMPTY_PATH | AT_STATX_DONT_SYNC)),
 };
 
 static const struct sc_rule main_rules[] = {
 	SC(waitid, "how a child ended"),
-	SC_ARG(pidfd_send_signal, "children are stopped by SIGKILL only", SC_EQ(1, SIGKILL)),
-	SC_ARG(statx, "is the socket still ours?", SC_EQ(2, AT_SYMLINK_NOFOLLOW)),
+	SC_ARG(pidfd_send_signal, "children are stopped by SIGKILL only", SC_EQ32(1, SIGKILL)),
+	SC_ARG(statx, "is the socket still ours?", SC_EQ32(2, AT_SYMLINK_NOFOLLOW)),
 };
 
-/* Not open_by_handle_at: no worker has that. */
+/*
+ * Not open_by_handle_at: no worker has that. Programs and libraries come from files that were there, and memory that can
+ * be written never becomes code. Nothing is mounted but by the sandbox's own steps (worker/sandbox.c).
+ */
 static const struct sc_rule restart_rules[] = {
 	/* the monitor's part */
-	SC(socketpair, "lanes, vault and control sockets"),
-	SC(getsockopt, "size of their queues; child_check_socket()"),
-	SC(setsockopt, "size of their queues"),
+	SC_ARG(socketpair, "lanes, vault and control sockets", SC_EQ32(0, AF_UNIX),
+	    SC_EQ32(1, SOCK_SEQPACKET | SOCK_CLOEXEC)),
+	SC_ARG(getsockopt, "size of their queues", SC_EQ32(1, SOL_SOCKET), SC_EQ32(2, SO_SNDBUF)),
+	SC_ARG(getsockopt, "child_check_socket()", SC_EQ32(1, SOL_SOCKET), SC_EQ32(2, SO_TYPE)),
+	SC_ARG(setsockopt, "size of their queues", SC_EQ32(1, SOL_SOCKET), SC_EQ32(2, SO_SNDBUF)),
+	SC_ARG(setsockopt, "the same", SC_EQ32(1, SOL_SOCKET), SC_EQ32(2, SO_SNDBUFFORCE)),
 	SC_ARG(clone, "the worker: no shared memory, namespaces as at the start",
 	    SC_EQ(0, SPAWN_WORKER_FLAGS | SIGCHLD)),
 	/* between clone and exec */
-	SC(fcntl, "F_DUPFD_CLOEXEC, F_GETFL, F_GET_SEALS"),
+	SC(rt_sigaction, "no signal stays ignored"),
+	SC_ARG(fcntl, "fds out of the way of 0 to 3", SC_EQ32(1, F_DUPFD_CLOEXEC)),
+	SC_ARG(fcntl, "are arenas and journal sealed?", SC_EQ32(1, F_GET_SEALS)),
 	SC(dup2, "fds 0 to 3"),
-	SC(dup3, "the fd directory"),
+	SC_ARG(dup3, "the fd directory", SC_EQ32(1, FD_DIR), SC_EQ32(2, O_CLOEXEC)),
 	SC(close_range, "nothing else stays open"),
-	SC_ARG(execveat, "the worker's executable, opened at the start",
-	    SC_MASKED(4, ALL32, AT_EMPTY_PATH)),
+	SC_ARG(execveat, "the worker's executable, opened at the start", SC_EQ32(4, AT_EMPTY_PATH)),
 	/* the dynamic linker and libc's start */
 	SC(access, "/etc/ld.so.preload"),
 	SC(faccessat, "likewise on newer machines"),
-	SC(openat, "libraries; the worker's fd directory"),
+	SC_ARG(openat, "libraries, procfs, the root: for reading", SC_EQ32(0, AT_FDCWD),
+	    SC_NONE_OF(2, O_ACCMODE | O_CREAT | SC_TMPFILE)),
+	SC_ARG(openat, "the worker opens again what it holds", SC_EQ32(0, FD_DIR),
+	    SC_NONE_OF(2, O_CREAT | SC_TMPFILE)),
 	SC(pread64, "ELF headers"),
 	SC(fstat, "libraries; arenas"),
 	SC(newfstatat, "the same"),
-	SC(mmap, "code of libraries"),
-	SC(mprotect, "relocations"),
+	SC_ARG(mmap, "code of libraries: of files only, and never writable",
+	    SC_MASKED(2, PROT_WRITE | PROT_EXEC, PROT_EXEC), SC_NONE_OF(3, MAP_ANONYMOUS)),
 #ifdef __NR_arch_prctl
 	SC(arch_prctl, "thread pointer, CET"),
 #endif
 	SC(set_tid_address, "libc's start"),
 	SC(set_robust_list, "libc's threads"),
-	SC(prlimit64, "stack size"),
+	SC_ARG(prlimit64, "stack size; no limit is changed", SC_EQ32(0, 0), SC_EQ(2, 0)),
 	SC(getrandom, "libc's and the worker's seeds"),
 	SC(uname, "libcap-ng's and libc's start"),
 	SC(sysinfo, "libc's start"),
@@ -106,25 +122,35 @@ static const struct sc_rule restart_rules[] = {
 	SC(getegid, "the same"),
 	SC(lseek, "files of procfs; LSEEK, READDIR"),
 	/* the sandbox */
-	SC(prctl, "dumpable, death signal, capabilities, no_new_privs"),
-	SC(mount, "propagation"),
-	SC(open_tree, "fd directory, shared directory"),
-	SC(move_mount, "shared directory"),
-	SC(mount_setattr, "flags of both"),
+	SC_ARG(prctl, "not dumpable", SC_EQ32(0, PR_SET_DUMPABLE)),
+	SC_ARG(prctl, "the monitor's end is its end", SC_EQ32(0, PR_SET_PDEATHSIG)),
+	SC_ARG(prctl, "capabilities", SC_EQ32(0, PR_CAPBSET_READ)),
+	SC_ARG(prctl, "the same", SC_EQ32(0, PR_CAPBSET_DROP)),
+	SC_ARG(prctl, "the same", SC_EQ32(0, PR_CAP_AMBIENT)),
+	SC_ARG(prctl, "libcap-ng", SC_EQ32(0, PR_GET_SECUREBITS)),
+	SC_ARG(prctl, "no_new_privs", SC_EQ32(0, PR_SET_NO_NEW_PRIVS)),
+	SC_ARG(prctl, "the same", SC_EQ32(0, PR_GET_NO_NEW_PRIVS)),
+	SC_ARG(mount, "propagation, nothing else", SC_EQ(3, MS_SLAVE | MS_REC)),
+	SC_ARG(open_tree, "fd directory", SC_EQ32(2, NEW_TREE)),
+	SC_ARG(open_tree, "shared directory", SC_EQ32(2, NEW_TREE | AT_EMPTY_PATH | AT_RECURSIVE)),
+	SC_ARG(move_mount, "shared directory",
+	    SC_EQ32(4, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)),
+	SC_ARG(mount_setattr, "flags of the fd directory", SC_EQ32(2, AT_EMPTY_PATH)),
+	SC_ARG(mount_setattr, "of the shared directory", SC_EQ32(2, AT_EMPTY_PATH | AT_RECURSIVE)),
 	SC(pivot_root, "into the share"),
-	SC(umount2, "the old root"),
-	SC(setns, "the first worker's mount namespace"),
+	SC_ARG(umount2, "the old root", SC_EQ32(1, MNT_DETACH)),
+	SC_ARG(setns, "the first worker's mount namespace", SC_EQ32(1, CLONE_NEWNS)),
 	SC(chroot, "--sandbox=chroot"),
 	SC(chdir, "likewise"),
 	SC(fchdir, "likewise; working directory of lane threads"),
 	SC(statfs, "libcap-ng looks for its procfs"),
-	SC(unshare, "CLONE_FS of lane threads"),
+	SC_ARG(unshare, "working directory and umask of lane threads", SC_EQ(0, CLONE_FS)),
 	SC_ARG(clone, "lane threads", SC_EQ(0, THREAD_FLAGS)),
 	SC(getgroups, "supplementary groups"),
 	SC(setgroups, "the same; the guest's callers"),
 	SC(capget, "capabilities"),
 	SC(capset, "capabilities"),
-	SC(tgkill, "abort(); the worker has another process id"),
+	SC_ARG(tgkill, "abort(); the worker has another process id", SC_EQ32(2, SIGABRT)),
 	SC(seccomp, "the worker's own profile"),
 	/* serving: worker/seccomp.c narrows these */
 	SC(poll, "the control socket; short waits"),
@@ -164,7 +190,7 @@ static const struct sc_rule restart_rules[] = {
 	SC(writev, "libc's last words before abort"),
 };
 
-#define RULES_MAX (countof(both_rules) + countof(main_rules) + 1 + countof(restart_rules))
+#define NO_SOCKET_DIR UINT64_MAX
 
 /* Is there a rule without conditions for the call? Then one with conditions is refused by libseccomp as superfluous. */
 static bool
@@ -183,42 +209,68 @@ append(struct sc_rule *all, size_t n, const struct sc_rule *more, size_t nmore)
 	return n + nmore;
 }
 
-static int
-load(struct sc_rule *all, size_t n, enum seccomp_action action)
+/* Leave out what another rule covers. */
+static size_t
+without_superfluous(struct sc_rule *all, size_t n)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (all[i].ncmp == 0 || !is_open(all, n, all[i].nr))
 			all[kept++] = all[i];
-	return seccomp_load_thread_rules(all, kept, (enum sc_action)action);
+	return kept;
+}
+
+static size_t
+main_thread(struct sc_rule all[static SECCOMP_RULES_MAX], bool restart, uint64_t socket_dir)
+{
+	size_t n = append(all, 0, both_rules, countof(both_rules));
+
+	n = append(all, n, main_rules, countof(main_rules));
+	if (socket_dir != NO_SOCKET_DIR)
+		all[n++] = (struct sc_rule)SC_ARG(unlinkat, "remove the socket; no directory",
+		    SC_EQ(0, socket_dir), SC_EQ32(2, 0));
+	if (restart)
+		n = append(all, n, restart_rules, countof(restart_rules));
+	return without_superfluous(all, n);
 }
 
 int
 seccomp_monitor(enum seccomp_action action, bool restart, int socket_dir)
 {
-	struct sc_rule all[RULES_MAX];
-	size_t n = append(all, 0, both_rules, countof(both_rules));
+	struct sc_rule all[SECCOMP_RULES_MAX];
+	size_t n = main_thread(
+	    all, restart, socket_dir >= 0 ? (uint64_t)socket_dir : NO_SOCKET_DIR);
 
-	n = append(all, n, main_rules, countof(main_rules));
-	if (socket_dir >= 0)
-		all[n++] = (struct sc_rule)SC_ARG(unlinkat, "remove the socket; no directory",
-		    SC_EQ(0, (uint32_t)socket_dir), SC_EQ(2, 0));
-	if (restart)
-		n = append(all, n, restart_rules, countof(restart_rules));
-	return load(all, n, action);
+	return seccomp_load_thread_rules(all, n, (enum sc_action)action);
 }
 
 int
 seccomp_vault(enum seccomp_action action)
 {
-	struct sc_rule all[countof(both_rules) + countof(vault_rules)];
-	size_t n = append(all, 0, both_rules, countof(both_rules));
+	struct sc_rule all[SECCOMP_RULES_MAX];
 
-	n = append(all, n, vault_rules, countof(vault_rules));
-	return load(all, n, action);
+	return seccomp_load_thread_rules(all, seccomp_vault_rules(all), (enum sc_action)action);
 }
 
+size_t
+seccomp_monitor_rules(struct sc_rule all[static SECCOMP_RULES_MAX], bool restart)
+{
+	return main_thread(all, restart, SC_AT_RUN_TIME);
+}
+
+size_t
+seccomp_vault_rules(struct sc_rule all[static SECCOMP_RULES_MAX])
+{
+	size_t n = append(all, 0, both_rules, countof(both_rules));
+
+	return append(all, n, vault_rules, countof(vault_rules));
+}
+
+static_assert(
+    countof(both_rules) + countof(main_rules) + countof(vault_rules) + countof(restart_rules) <
+	SECCOMP_RULES_MAX,
+    "room for all of them");
 static_assert((int)SECCOMP_NONE == (int)SC_ACT_NONE && (int)SECCOMP_KILL == (int)SC_ACT_KILL &&
 	(int)SECCOMP_LOG == (int)SC_ACT_LOG && (int)SECCOMP_TRAP == (int)SC_ACT_TRAP,
     "the same numbers");

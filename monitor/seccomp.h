@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "common/attr.h"
+#include "common/seccomp.h"
 #include "proto/control.h"
 
 /*
@@ -18,5 +19,14 @@ int seccomp_monitor(enum seccomp_action, bool restart, int socket_dir) ATTR_MUST
 
 /* The vault thread's. */
 int seccomp_vault(enum seccomp_action) ATTR_MUSTCHECK;
+
+#define SECCOMP_RULES_MAX 200
+
+/*
+ * Their tables, to be printed or tested: what cannot be known before the daemon runs is SC_AT_RUN_TIME. Return the number of
+ * rules.
+ */
+size_t seccomp_monitor_rules(struct sc_rule all[static SECCOMP_RULES_MAX], bool restart);
+size_t seccomp_vault_rules(struct sc_rule all[static SECCOMP_RULES_MAX]);
 
 #endif

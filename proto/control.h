@@ -24,6 +24,12 @@
 /* The only fd beside 0, 1 and 2 (all /dev/null) that a child finds open when its main() begins. */
 #define CONTROL_FD 3
 
+/*
+ * The worker's read-only view of /proc/self/fd without anything around it, always under this number so that the seccomp
+ * profiles can name it. Also the working directory of every lane thread. openat(FD_DIR, "N") opens again what fd N is.
+ */
+#define FD_DIR (CONTROL_FD + 1)
+
 #define TAG_MAX 36 /* virtio-fs, struct virtio_fs_config */
 #define REQUEST_QUEUES_MAX 16
 

@@ -53,7 +53,7 @@ HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c v
 	fuse_ops.c fuse_ops_file.c harness.c)
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c))
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
+HARNESS_TESTS := check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
 
 # name, folder, sources beside its own
 define test_program
@@ -125,7 +125,7 @@ check-built: all unit-tests harness-tests
 # The same unit and harness tests with the sanitizers in them and in the daemon, whose profiles know nothing of a
 # sanitizer's own system calls: without seccomp. What looks at the profiles, counts system calls or brings its own
 # command line is left out.
-ASAN_LEAVE_OUT := check_priv check_syscalls check_options check_respawn
+ASAN_LEAVE_OUT := check_priv check_seccomp check_syscalls check_options check_respawn
 check-asan:
 	$(MAKE) B=$(B)/asan SAN=address,undefined all unit-tests harness-tests
 	WORKER_EXE=$(abspath $(B))/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \

@@ -15,12 +15,6 @@
 
 struct inode;
 
-/*
- * A read-only view of /proc/self/fd without anything around it, always under this number so that the seccomp profile can
- * name it. Also the working directory of every lane thread. openat(FD_DIR, "N") opens again what fd N is.
- */
-#define FD_DIR (CONTROL_FD + 1)
-
 /* Enough for getdents64() of the largest READDIR. */
 #define LANE_DENTS_SIZE RPC_IO_MAX
 

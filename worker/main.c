@@ -169,13 +169,16 @@ wait_for_the_end(void)
 }
 
 int
-main(void)
+main(int argc, char *argv[])
 {
 	struct ctl_start_worker start;
 	int fds[MSG_FDS_MAX], mntns = -1, root;
 	void *journal;
-	size_t nfds, want;
+	size_t nfds, nrules, want;
 	bool private;
+	const struct sc_rule *rules = worker_seccomp_rules(&nrules);
+
+	seccomp_print_if_asked(argc, argv, "virtiofsd-worker", rules, nrules);
 
 	/* set up */
 	privs_begin_child(CONTROL_FD);

@@ -8,13 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "common/log.h"
 #include "worker/lane.h"
-
-#define ALL32 0xffffffffu
-#define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
 
 static const struct sc_rule rules[] = {
 	/* messages */
@@ -25,10 +24,11 @@ static const struct sc_rule rules[] = {
 
 	/* finding inodes */
 	SC(statx, "attributes and identity"),
-	SC(openat2, "names, beneath a directory; CREATE"),
+	SC(openat2,
+	    "names, beneath a directory; CREATE (its flags are in memory: no profile sees them)"),
 	SC_ARG(openat,
 	    "opening again what is held: only through the fd directory, and nothing is made",
-	    SC_MASKED(0, ALL32, FD_DIR), SC_MASKED(2, O_CREAT | TMPFILE_BIT, 0)),
+	    SC_EQ32(0, FD_DIR), SC_NONE_OF(2, O_CREAT | SC_TMPFILE)),
 	SC(name_to_handle_at, "identity of an inode whose number may be used again"),
 	SC(close, "fds"),
 	SC(readlinkat, "READLINK"),
@@ -69,19 +69,21 @@ static const struct sc_rule rules[] = {
 
 	/* acting as the guest's caller: effective ids only */
 	SC(setgroups, "supplementary groups"),
-	SC_ARG(setresgid, "effective gid", SC_MASKED(0, ALL32, ALL32), SC_MASKED(2, ALL32, ALL32)),
-	SC_ARG(setresuid, "effective uid", SC_MASKED(0, ALL32, ALL32), SC_MASKED(2, ALL32, ALL32)),
+	SC_ARG(setresgid, "effective gid", SC_EQ32(0, -1), SC_EQ32(2, -1)),
+	SC_ARG(setresuid, "effective uid", SC_EQ32(0, -1), SC_EQ32(2, -1)),
 	SC(capget, "CAP_FSETID, CAP_DAC_OVERRIDE of one thread"),
 	SC(capset, "CAP_FSETID, CAP_DAC_OVERRIDE of one thread"),
 
 	/* memory and threads */
-	SC_ARG(mmap, "malloc", SC_MASKED(2, PROT_EXEC, 0)),
-	SC_ARG(mprotect, "malloc", SC_MASKED(2, PROT_EXEC, 0)),
+	SC_ARG(mmap, "malloc", SC_NONE_OF(2, PROT_EXEC)),
+	SC_ARG(mprotect, "malloc", SC_NONE_OF(2, PROT_EXEC)),
 	SC(munmap, "malloc"),
-	SC(mremap, "malloc"),
-	SC(madvise, "malloc"),
+	SC_ARG(mremap, "malloc", SC_EQ32(3, MREMAP_MAYMOVE)),
+	SC_ARG(madvise, "malloc gives memory back", SC_EQ32(2, MADV_DONTNEED)),
 	SC(brk, "malloc"),
-	SC(futex, "mutexes, the barrier"),
+	SC_ARG(futex, "mutexes, the barrier", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT)),
+	SC_ARG(futex, "the same", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAKE)),
+	SC_ARG(futex, "the same, with a deadline", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT_BITSET)),
 	SC(clock_gettime, "where the vdso cannot tell the time"),
 	SC(getcpu, "where the vdso cannot tell the cpu"),
 	SC(restart_syscall, "waits that were interrupted"),
@@ -91,7 +93,7 @@ static const struct sc_rule rules[] = {
 	SC(exit, "_exit"),
 	SC(rt_sigreturn, "the SIGABRT handler"),
 	SC(rt_sigprocmask, "abort"),
-	SC(rt_sigaction, "abort"),
+	SC_ARG(rt_sigaction, "abort", SC_EQ32(0, SIGABRT)),
 	SC(getpid, "abort"),
 	SC(gettid, "abort"),
 	SC_ARG(tgkill, "abort: nobody else", SC_EQ(0, SC_OWN_PID)),
@@ -107,4 +109,11 @@ worker_seccomp(enum sc_action action)
 		errno = -r;
 		fatal("seccomp");
 	}
+}
+
+const struct sc_rule *
+worker_seccomp_rules(size_t *n)
+{
+	*n = countof(rules);
+	return rules;
 }

@@ -8,4 +8,7 @@
 /* Load it into all threads. Ends the process if it cannot. */
 void worker_seccomp(enum sc_action);
 
+/* The table, to be printed. */
+const struct sc_rule *worker_seccomp_rules(size_t *n);
+
 #endif

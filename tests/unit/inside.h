@@ -66,12 +66,26 @@ extern const int inside_attempts_n;
  */
 int inside_run(enum inside_role, const struct inside_attempt *, bool user);
 
+/*
+ * Do the worker's steps from the host's tree into its sandbox work under the profile that it inherits from a monitor that
+ * restarts workers? again: a later worker. Fails the test if not.
+ */
+void inside_restart(bool again);
+
 /* The second suite: a system call under the profile of a process. */
-enum inside_profile { PROFILE_FRONT, PROFILE_WORKER, PROFILE_MONITOR, PROFILE_VAULT };
+enum inside_profile {
+	PROFILE_FRONT,
+	PROFILE_WORKER,
+	PROFILE_MONITOR, /* without restarts */
+	PROFILE_VAULT,
+	PROFILE_RESTART, /* the monitor's with all that a worker's start takes */
+	PROFILES
+};
 #define F_ (1u << PROFILE_FRONT)
 #define W_ (1u << PROFILE_WORKER)
 #define M_ (1u << PROFILE_MONITOR)
 #define V_ (1u << PROFILE_VAULT)
+#define R_ (1u << PROFILE_RESTART)
 #define MV_ (M_ | V_)
 #define ALL_ (F_ | W_ | MV_)
 
@@ -80,7 +94,7 @@ enum inside_profile { PROFILE_FRONT, PROFILE_WORKER, PROFILE_MONITOR, PROFILE_VA
 
 struct inside_call {
 	const char *name;
-	unsigned who; /* profiles that must not let it through: F_, W_, M_, V_ */
+	unsigned who; /* profiles that must not let it through: F_, W_, M_, V_, R_ */
 	long nr;
 	long arg[6];
 };

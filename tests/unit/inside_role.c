@@ -34,6 +34,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "common/privs.h"
+#include "monitor/seccomp.h"
 #include "worker/lane.h"
 #include "worker/sandbox.h"
 
@@ -52,6 +53,7 @@ struct report {
 };
 
 static int unix_sock, tcp_sock, queue_id;
+static bool under_profile;
 
 /* As in worker/main.c. */
 static const int worker_caps[] = {
@@ -278,6 +280,15 @@ try_as_user_root(const struct inside_attempt *a)
 	return -WEXITSTATUS(status);
 }
 
+/* As the monitor's children of later times do. */
+static void
+inherit_profile(void)
+{
+	privs_no_new();
+	if (seccomp_monitor(SECCOMP_KILL, true, -1) != 0)
+		fatalx("cannot load the monitor's profile");
+}
+
 static void ATTR_NORETURN
 role_main(enum inside_role role, int ctl, const struct inside_attempt *a, bool user)
 {
@@ -295,6 +306,8 @@ role_main(enum inside_role role, int ctl, const struct inside_attempt *a, bool u
 		_exit(126);
 #endif
 	log_init(sink_report, LOG_ERROR);
+	if (under_profile && role == INSIDE_WORKER_AGAIN)
+		inherit_profile();
 	privs_begin_child(CONTROL_FD);
 	snprintf(mnt, sizeof(mnt), "%s/share/sub", inside.base);
 	inside.mnt = mnt;
@@ -311,7 +324,7 @@ role_main(enum inside_role role, int ctl, const struct inside_attempt *a, bool u
 		/* The first worker: there for its mount namespace. */
 		if (msg_send(CONTROL_FD, &r, sizeof(r), NULL, 0, 0) != 0)
 			_exit(1);
-		_exit(recv(CONTROL_FD, &c, 1, 0) != 0);
+		_exit(msg_recv(CONTROL_FD, &c, 1, NULL, NULL, NULL, 0) != 0);
 	}
 	tell(false, user ? try_as_user_root(a) : a->try(a->arg), "");
 }
@@ -377,26 +390,52 @@ end(struct process *p)
 	fd_close(&p->pidfd);
 }
 
+/* A worker's mount namespace; the worker has ended. */
+static int
+first_namespace(void)
+{
+	struct process first;
+	char path[64];
+	int mntns;
+
+	start(&first, INSIDE_WORKER, NULL, false, -1);
+	ck_assert_int_eq(listen_to(&first), 0);
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", first.pid);
+	mntns = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(mntns, 0);
+	end(&first);
+	return mntns;
+}
+
 int
 inside_run(enum inside_role role, const struct inside_attempt *a, bool user)
 {
-	struct process first, p;
-	char path[64];
-	int mntns = -1, r;
+	struct process p;
+	int mntns, r;
 
 	set_up();
-	if (role == INSIDE_WORKER_AGAIN) {
-		start(&first, INSIDE_WORKER, NULL, false, -1);
-		ck_assert_int_eq(listen_to(&first), 0);
-		snprintf(path, sizeof(path), "/proc/%d/ns/mnt", first.pid);
-		mntns = open(path, O_RDONLY | O_CLOEXEC);
-		ck_assert_int_ge(mntns, 0);
-		end(&first);
-	}
+	mntns = role == INSIDE_WORKER_AGAIN ? first_namespace() : -1;
 	start(&p, role, a, user, mntns);
 	r = listen_to(&p);
 	end(&p);
 	fd_close(&mntns);
 	tear_down();
 	return r;
+}
+
+void
+inside_restart(bool again)
+{
+	struct process p;
+	int mntns;
+
+	set_up();
+	mntns = again ? first_namespace() : -1;
+	under_profile = true;
+	start(&p, INSIDE_WORKER_AGAIN, NULL, false, mntns);
+	under_profile = false;
+	ck_assert_int_eq(listen_to(&p), 0);
+	end(&p);
+	fd_close(&mntns);
+	tear_down();
 }

@@ -277,16 +277,16 @@ monitor_end(void)
 }
 
 const struct inside_work inside_works[] = {
-	{ "memory", ALL_, NULL, memory },
-	{ "messages with fds", ALL_, prepare, messages },
-	{ "waiting", F_ | MV_, prepare, waits },
-	{ "eventfds", F_ | MV_, prepare, event_fds },
-	{ "data of files", F_ | W_, prepare, file_data },
+	{ "memory", ALL_ | R_, NULL, memory },
+	{ "messages with fds", ALL_ | R_, prepare, messages },
+	{ "waiting", F_ | MV_ | R_, prepare, waits },
+	{ "eventfds", F_ | MV_ | R_, prepare, event_fds },
+	{ "data of files", F_ | W_ | R_, prepare, file_data },
 	{ "attributes of open files", F_, prepare, front_attributes },
-	{ "names", W_, prepare, worker_names },
-	{ "attributes", W_, prepare, worker_attributes },
-	{ "credentials", W_, NULL, worker_credentials },
+	{ "names", W_ | R_, prepare, worker_names },
+	{ "attributes", W_ | R_, prepare, worker_attributes },
+	{ "credentials", W_ | R_, NULL, worker_credentials },
 	{ "vault", V_, prepare_handle, monitor_vault },
-	{ "end of a child", M_, prepare_child, monitor_end },
+	{ "end of a child", M_ | R_, prepare_child, monitor_end },
 };
 const int inside_works_n = countof(inside_works);
