@@ -21,6 +21,7 @@
 #include "monitor/checks.h"
 #include "monitor/logsink.h"
 #include "monitor/options.h"
+#include "monitor/print.h"
 #include "monitor/seccomp.h"
 #include "monitor/socket.h"
 #include "monitor/spawn.h"
@@ -78,6 +79,8 @@ answer_and_exit(const struct options *o)
 	case OPTIONS_CAPABILITIES:
 		options_capabilities(stdout);
 		break;
+	case OPTIONS_PRINT_SECCOMP:
+		return print_seccomp(o);
 	}
 	return fflush(stdout) == 0 ? 0 : 1;
 }

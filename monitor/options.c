@@ -139,7 +139,8 @@ check_missing(struct parse *p)
 	const bool dir = o->shared_dir != NULL || o->o.n > 0,
 		   sock = o->socket_path != NULL || o->socket_alias != NULL || o->fd >= 0;
 
-	if (o->action == OPTIONS_CAPABILITIES || (dir && sock))
+	if (o->action == OPTIONS_CAPABILITIES || o->action == OPTIONS_PRINT_SECCOMP ||
+	    (dir && sock))
 		return 0;
 	return parse_fail(p, "the following required arguments were not provided: %s%s%s",
 	    dir ? "" : "--shared-dir <PATH>", !dir && !sock ? ", " : "",

@@ -22,8 +22,12 @@ enum options_action {
 	OPTIONS_SHORT_HELP,
 	OPTIONS_LONG_HELP,
 	OPTIONS_VERSION,
-	OPTIONS_CAPABILITIES
+	OPTIONS_CAPABILITIES,
+	OPTIONS_PRINT_SECCOMP
 };
+
+/* Whose seccomp profile is printed. */
+enum print_role { PRINT_FRONT, PRINT_WORKER, PRINT_MONITOR, PRINT_VAULT };
 
 /* Deprecated forms that were used; options_check() warns of them. */
 #define DEPRECATED_SOCKET 0x1 /* --socket */
@@ -53,6 +57,8 @@ enum migration_error { MIGRATION_ABORT, MIGRATION_GUEST_ERROR };
 /* Strings point into argv, or into compat. */
 struct options {
 	enum options_action action;
+	enum print_role print_role; /* of OPTIONS_PRINT_SECCOMP */
+	bool print_json;
 	unsigned deprecated; /* DEPRECATED_* */
 
 	/* where */

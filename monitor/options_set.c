@@ -292,6 +292,22 @@ set_action(struct parse *p, const char *value)
 }
 
 int
+set_print_seccomp(struct parse *p, const char *value)
+{
+	char role[16];
+	const size_t n = strcspn(value, ",");
+	const bool json = strcmp(value + n, ",json") == 0;
+
+	if ((value[n] != '\0' && !json) || n >= sizeof(role))
+		return fail_value(p, value, "a role, or a role and ,json");
+	memcpy(role, value, n);
+	role[n] = '\0';
+	p->o->action = OPTIONS_PRINT_SECCOMP;
+	p->o->print_json = json;
+	return set_word(p, role);
+}
+
+int
 row_apply(struct parse *p, const struct row *row, const char *value)
 {
 	int r;

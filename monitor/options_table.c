@@ -78,6 +78,14 @@ static const struct word migration_error_words[] = {
 	{ NULL, 0, NULL },
 };
 
+static const struct word print_words[] = {
+	{ "front", PRINT_FRONT, "the process that talks to the guest" },
+	{ "worker", PRINT_WORKER, "the process with access to the files" },
+	{ "monitor", PRINT_MONITOR, "the main thread of the process that starts and watches both" },
+	{ "vault", PRINT_VAULT, "its other thread, which finds inodes again" },
+	{ NULL, 0, NULL },
+};
+
 const struct row options_rows[] = {
 	{ "shared-dir", .arg = "PATH", .set = set_string, FIELD(shared_dir),
 	    .help = "Directory to share with the guest." },
@@ -214,6 +222,11 @@ const struct row options_rows[] = {
 	    .help = "Log to the system log instead of standard error." },
 	{ "print-capabilities", .set = set_action,
 	    .help = "Print what the daemon can do, as JSON, and exit." },
+	{ "print-seccomp", .arg = "ROLE", .set = set_print_seccomp, FIELD(print_role),
+	    .words = print_words,
+	    .help = "Print the system calls that a process may make, and exit.",
+	    .more = "One line for each call, with the condition on its arguments and the reason. "
+		    "With ,json behind the role: the seccomp object of an OCI runtime." },
 	{ .letter = 'o',
 	    .arg = "LIST",
 	    .set = add_text,

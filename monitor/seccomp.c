@@ -37,7 +37,7 @@ static const struct sc_rule both_rules[] = {
 	SC(close, "fds of inodes, sockets of dead children"),
 	SC_ARG(rt_sigaction, "die by SIGINT as its sender expects", SC_EQ32(0, SIGINT)),
 	SC_ARG(rt_sigaction, "abort()", SC_EQ32(0, SIGABRT)),
-	SC(rt_sigprocmask, "likewise"),
+	SC(rt_sigprocmask, "raise(), abort()"),
 	SC(rt_sigreturn, "end of a signal handler of a sanitizer or debugger"),
 	SC(gettid, "raise()"),
 	SC(getpid, "raise()"),

@@ -237,6 +237,24 @@ spawn_child(const struct spawn_files *f, enum child_role role, struct child *c, 
 	return 0;
 }
 
+int
+spawn_become(enum child_role role, const char *arg)
+{
+	char word[32], title[32], *argv[] = { title, word, NULL }, *envp[8];
+	struct spawn_files f;
+	int r;
+
+	if ((r = spawn_open_files(&f)) != 0)
+		return r;
+	snprintf(title, sizeof(title), "%s", roles[role].file);
+	snprintf(word, sizeof(word), "%s", arg);
+	child_environment(envp);
+	execveat(f.exe[role], "", argv, envp, AT_EMPTY_PATH);
+	r = -errno;
+	log_error("cannot execute %s: %s", roles[role].file, strerrordesc_np(-r));
+	return r;
+}
+
 void
 spawn_reap(struct child *c)
 {

@@ -44,6 +44,12 @@ struct spawn_files {
 /* Close what is not needed to start another worker, or everything. */
 void spawn_close_files(struct spawn_files *, bool keep_worker);
 
+/*
+ * Continue as the executable of a child, with this argument instead of a control socket. Returns only if it fails: a negative
+ * errno, logged.
+ */
+int spawn_become(enum child_role, const char *arg) ATTR_MUSTCHECK;
+
 /* Find the executables beside this one. Logs one line and returns a negative errno if one is missing. */
 int spawn_open_files(struct spawn_files *) ATTR_MUSTCHECK;
 

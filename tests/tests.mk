@@ -149,7 +149,7 @@ demo:
 	tests/demo
 
 SOURCES := $(wildcard common/*.[ch] proto/*.[ch] front/*.[ch] worker/*.[ch] monitor/*.[ch])
-SCRIPTS := .ci/run tests/check tests/demo tests/imports tests/install-deps tests/layers tests/man-options tests/model/run \
+SCRIPTS := .ci/run tests/check tests/demo tests/imports tests/install-deps tests/layers tests/man-options tests/model/run tests/profiles \
 	$(addprefix tests/guest/,assassin assassin-guest uml uml-init qemu queues run with-daemon) $(wildcard tests/guest/workloads/*.sh)
 .PHONY: lint
 lint:

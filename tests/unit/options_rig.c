@@ -69,6 +69,7 @@ rig_describe(const struct options *o, char *buf, size_t size)
 	    o->syslog);
 	fprintf(f, " mig=%d/%d/%d/%d/%d ", o->migration_given, o->migration_mode,
 	    o->migration_on_error, o->migration_verify_handles, o->migration_confirm_paths);
+	fprintf(f, "print=%d/%d ", o->print_role, o->print_json);
 	ck_assert_int_eq(fclose(f), 0);
 }
 
