@@ -8,6 +8,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -93,14 +94,14 @@ raise_nofile(
 
 	*limit = soft;
 	if (o->nofile_given && o->nofile > nr_open) {
-		log_error(
-		    "--rlimit-nofile=%ju is above the system's limit /proc/sys/fs/nr_open, %ju",
-		    (uintmax_t)o->nofile, (uintmax_t)nr_open);
+		log_error("error increasing number of open files: it cannot be increased above %ju "
+			  "(/proc/sys/fs/nr_open), as --rlimit-nofile=%ju asks",
+		    (uintmax_t)nr_open, (uintmax_t)o->nofile);
 		return -EINVAL;
 	}
 	if (o->nofile_given && o->nofile > 0) {
 		if ((r = set_nofile(o->nofile)) != 0)
-			log_error("cannot set the limit of open files to %ju: %s",
+			log_error("error increasing number of open files to %ju: %s",
 			    (uintmax_t)o->nofile, strerrordesc_np(-r));
 		*limit = o->nofile;
 		return r;
@@ -110,11 +111,12 @@ raise_nofile(
 	*limit = target;
 	if (set_nofile(target) == 0)
 		return 0;
-	log_warn("cannot set the limit of open files to %ju, using the hard limit %ju",
+	log_warn("failure when trying to set the limit to %ju, the hard limit (%ju) of open file "
+		 "descriptors is used instead",
 	    (uintmax_t)target, (uintmax_t)hard);
 	*limit = hard;
 	if ((r = set_nofile(hard)) != 0)
-		log_error("cannot set the limit of open files to %ju: %s", (uintmax_t)hard,
+		log_error("error increasing number of open files to %ju: %s", (uintmax_t)hard,
 		    strerrordesc_np(-r));
 	return r;
 }
@@ -138,13 +140,15 @@ checks_nofile(const struct options *o, uint64_t *limit)
 	overhead = overhead > UINT64_MAX - NOFILE_OVERHEAD ? UINT64_MAX
 							   : overhead + NOFILE_OVERHEAD;
 	if (*limit < overhead) {
-		log_error("the limit of open files, %ju, is too low: at least %ju are needed",
+		log_error("maximum number of file descriptors too small: limit is %ju, must be at "
+			  "least %ju",
 		    (uintmax_t)*limit, (uintmax_t)overhead);
 		return -EMFILE;
 	}
 	if (*limit - overhead < NOFILE_FEW)
-		log_warn("the limit of open files, %ju, leaves the guest only %ju",
-		    (uintmax_t)*limit, (uintmax_t)(*limit - overhead));
+		log_warn("file descriptor count limit is very small, leaving only %ju file "
+			 "descriptors for the guest",
+		    (uintmax_t)(*limit - overhead));
 	return 0;
 }
 
@@ -202,5 +206,22 @@ checks_front_user(const char *name, uid_t *uid, gid_t *gid)
 	*uid = pw->pw_uid;
 	*gid = pw->pw_gid;
 	endpwent();
+	return 0;
+}
+
+int
+checks_group(const char *name, gid_t *gid)
+{
+	const struct group *gr;
+
+	errno = 0;
+	gr = getgrnam(name);
+	if (gr == NULL) {
+		log_error("couldn't resolve the group name '%s' of --socket-group: %s", name,
+		    errno != 0 ? strerrordesc_np(errno) : "there is no such group");
+		return -EINVAL;
+	}
+	*gid = gr->gr_gid;
+	endgrent();
 	return 0;
 }

@@ -25,4 +25,7 @@ int checks_share(const char *path, int *fd) ATTR_MUSTCHECK;
 /* The identity of the front: the named account, or if name is NULL virtiofsd, else nobody. Never uid 0. */
 int checks_front_user(const char *name, uid_t *uid, gid_t *gid) ATTR_MUSTCHECK;
 
+/* The group of --socket-group. */
+int checks_group(const char *name, gid_t *gid) ATTR_MUSTCHECK;
+
 #endif

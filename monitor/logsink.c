@@ -7,6 +7,7 @@
  */
 #include "monitor/logsink.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,9 +17,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "monitor/logfilter.h"
+#include "monitor/syslog.h"
 #include "proto/control.h"
 
-#define LINE_MAX_OUT (96 + 4 * CTL_LOG_TEXT)
+#define TEXT_MAX_OUT (4 * CTL_LOG_TEXT + 1) /* escaped */
+#define LINE_MAX_OUT (96 + TEXT_MAX_OUT)
+
+static struct log_filter filter;
+static bool to_syslog;
 
 /* Held over poll and write: with one writer, a pipe that polls writable takes a whole line (< PIPE_BUF) at once. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -47,84 +54,128 @@ escape(char *out, size_t *used, const char *text, size_t n)
 	}
 }
 
-static size_t
-format(char out[LINE_MAX_OUT], enum log_level level, const char *who, const char *text, size_t n)
+static bool
+write_stderr(enum log_level level, const char *module, const char *text)
 {
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	const struct timespec none = { 0 };
+	char line[LINE_MAX_OUT];
 	struct timespec now;
 	struct tm tm;
-	size_t used;
-	int r;
+	int n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (gmtime_r(&now.tv_sec, &tm) == NULL)
 		memset(&tm, 0, sizeof(tm));
-	r = snprintf(out, 92, "[%04d-%02d-%02dT%02d:%02d:%02dZ %-5s %s] ", tm.tm_year + 1900,
-	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, level_names[level], who);
-	used = r > 0 ? MIN((size_t)r, 91) : 0;
-	escape(out, &used, text, MIN(n, CTL_LOG_TEXT));
-	out[used++] = '\n';
-	return used;
+	n = snprintf(line, sizeof(line), "[%04d-%02d-%02dT%02d:%02d:%02dZ %-5s %s] %s\n",
+	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+	    level_names[level], module, text);
+	/* EPIPE and the like: nobody will ever read it, nothing to be done. */
+	return ppoll(&p, 1, &none, NULL) == 1 &&
+	    (write(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1)) >= 0 ||
+		!(p.revents & POLLOUT));
 }
 
 static bool
-write_now(const char *line, size_t n)
+write_now(enum log_level level, const char *module, const char *text)
 {
-	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
-	const struct timespec none = { 0 };
+	const char *who = strstr(module, "::");
 
-	/* EPIPE and the like: nobody will ever read it, nothing to be done. */
-	return ppoll(&p, 1, &none, NULL) == 1 &&
-	    (write(STDERR_FILENO, line, n) >= 0 || !(p.revents & POLLOUT));
+	return to_syslog ? syslog_send(level, who != NULL ? who + 2 : "", text)
+			 : write_stderr(level, module, text);
 }
 
+/* text is printable. */
 static void
-print(enum log_level level, const char *who, const char *text, size_t n)
+print(enum log_level level, const char *module, const char *text)
 {
-	char line[LINE_MAX_OUT], note[64];
-	size_t len = format(line, level, who, text, n);
-	int r;
+	char note[64];
 
 	pthread_mutex_lock(&lock);
 	if (lost > 0) {
-		char line2[LINE_MAX_OUT];
-
-		r = snprintf(
-		    note, sizeof(note), "%u log lines lost: standard error was full", lost);
-		if (write_now(line2, format(line2, LOG_WARN, "virtiofsd", note, (size_t)r)))
+		snprintf(note, sizeof(note), "%u log lines lost: %s was full", lost,
+		    to_syslog ? "the system log" : "standard error");
+		if (write_now(LOG_WARN, LOGSINK_OWN, note))
 			lost = 0;
 	}
-	if (!write_now(line, len))
+	if (!write_now(level, module, text))
 		lost++;
 	pthread_mutex_unlock(&lock);
 }
 
 static void
-sink(enum log_level level, const char *line)
+print_escaped(enum log_level level, const char *module, const char *text, size_t n)
 {
-	print(level, "virtiofsd", line, strlen(line));
+	char out[TEXT_MAX_OUT];
+	size_t used = 0;
+
+	escape(out, &used, text, MIN(n, CTL_LOG_TEXT));
+	out[used] = '\0';
+	if (logfilter_matches(&filter, out))
+		print(level, module, out);
 }
 
-void
-logsink_init(enum log_level max)
+static void
+sink(enum log_level level, const char *line)
+{
+	print_escaped(level, LOGSINK_OWN, line, strlen(line));
+}
+
+static void
+begin(void)
 {
 	/* Standard error may be a pipe whose reader has gone. */
 	signal(SIGPIPE, SIG_IGN);
 	/* The first use of the calendar reads files: have it now, while they can be opened. */
 	tzset();
-	log_init(sink, max);
+	log_init(sink, logsink_level(LOGSINK_OWN));
+}
+
+void
+logsink_init(enum log_level level, const char *spec)
+{
+	const char *bad = NULL;
+
+	if (spec != NULL)
+		bad = logfilter_parse(&filter, spec);
+	else
+		logfilter_level(&filter, level);
+	begin();
+	/* Whatever the level: it may not be the one that was meant. */
+	if (bad != NULL)
+		fprintf(stderr, "warning: invalid logging spec '%s', ignoring it\n", bad);
+}
+
+void
+logsink_init_syslog(enum log_level level)
+{
+	int r;
+
+	logfilter_level(&filter, level);
+	r = syslog_open();
+	to_syslog = r == 0;
+	begin();
+	if (r != 0)
+		log_warn("cannot log to the system log, logging to standard error: %s",
+		    strerrordesc_np(-r));
+}
+
+enum log_level
+logsink_level(const char *module)
+{
+	return logfilter_of(&filter, module);
 }
 
 static void
 say_suppressed(struct logsink_source *s)
 {
 	char note[64];
-	int r;
 
 	if (s->suppressed == 0)
 		return;
-	r = snprintf(note, sizeof(note), "%u lines suppressed", s->suppressed);
+	snprintf(note, sizeof(note), "%u lines suppressed", s->suppressed);
 	s->suppressed = 0;
-	print(LOG_WARN, s->name, note, (size_t)r);
+	print(LOG_WARN, s->name, note);
 }
 
 void
@@ -132,11 +183,11 @@ logsink_child(struct logsink_source *s, enum log_level level, const char *text, 
 {
 	struct timespec now;
 
-	if (!log_enabled(level))
+	if (level > logsink_level(s->name))
 		return;
 	/* A line a request is what the operator asked for with these levels. */
 	if (level >= LOG_DEBUG) {
-		print(level, s->name, text, n);
+		print_escaped(level, s->name, text, n);
 		return;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -150,7 +201,7 @@ logsink_child(struct logsink_source *s, enum log_level level, const char *text, 
 		return;
 	}
 	s->lines++;
-	print(level, s->name, text, n);
+	print_escaped(level, s->name, text, n);
 }
 
 void

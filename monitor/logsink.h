@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where log lines end: standard error, in virtiofsd's format (spec/cli.md section 7).
+ * Where log lines end: standard error, in virtiofsd's format, or the system log (spec/cli.md section 7).
  */
 #ifndef MONITOR_LOGSINK_H
 #define MONITOR_LOGSINK_H
@@ -21,15 +21,23 @@ struct logsink_source {
 #define LOGSINK_LINES 200 /* of one child in LOGSINK_WINDOW_S seconds */
 #define LOGSINK_WINDOW_S 10
 
-/*
- * Send this process' own lines (log_info() etc.) of level max and up to standard error; any thread may log. SIGPIPE is
- * ignored from then on.
- */
-void logsink_init(enum log_level max);
+#define LOGSINK_OWN "virtiofsd" /* the module of this process' own lines */
 
 /*
- * Print one line that a child said: n bytes of any kind (printed escaped), level LOG_ERROR..LOG_TRACE. Lines above the
- * level of logsink_init() and above the rate limit are not printed. Main thread only.
+ * Send this process' own lines (log_info() etc.) and its children's to standard error, those of level and up or, if it
+ * is not NULL, those that filter (the value of RUST_LOG) says. Any thread may log. SIGPIPE is ignored from then on.
+ */
+void logsink_init(enum log_level, const char *filter);
+
+/* The same, to the system log. Where there is none: to standard error, with a warning. */
+void logsink_init_syslog(enum log_level);
+
+/* Lines of the module below this level need not be sent to us. */
+enum log_level logsink_level(const char *module);
+
+/*
+ * Print one line that a child said: n bytes of any kind (printed escaped), level LOG_ERROR..LOG_TRACE. Lines above
+ * the module's level and above the rate limit are not printed. Main thread only.
  */
 void logsink_child(struct logsink_source *, enum log_level, const char *text, size_t n);
 

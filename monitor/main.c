@@ -85,16 +85,35 @@ answer_and_exit(const struct options *o)
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static void
+leave(int sig)
+{
+	(void)sig;
+	_exit(1);
+}
+
+/* Until supervise_signals(): nothing is there yet that would have to be removed. */
+static void
+early_signals(void)
+{
+	const struct sigaction sa = { .sa_handler = leave };
+
+	if (sigaction(SIGTERM, &sa, NULL) == -1 || sigaction(SIGHUP, &sa, NULL) == -1)
+		log_warn("sigaction: %s", strerrordesc_np(errno));
+}
+
 /* Everything that can fail without a client: check it, open it, make the socket last. */
 static int
 set_up(struct monitor *m)
 {
 	const struct options *o = &m->opts;
+	gid_t socket_gid = SOCKET_NO_GROUP;
 	int r;
 
 	if ((r = checks_share(o->shared_dir, &m->share)) != 0 || (r = options_check(o)) != 0 ||
 	    (r = checks_privileges()) != 0 ||
 	    (r = checks_front_user(o->front_user, &m->front_uid, &m->front_gid)) != 0 ||
+	    (o->socket_group != NULL && (r = checks_group(o->socket_group, &socket_gid)) != 0) ||
 	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0)
 		return r;
 	privs_drop_groups();
@@ -105,8 +124,9 @@ set_up(struct monitor *m)
 		log_error("cannot start: %s", strerrordesc_np(-r));
 		return r;
 	}
-	return o->socket_path != NULL ? socket_listen(o->socket_path, &m->listener)
-				      : socket_inherited(o->fd, &m->listener);
+	if (o->socket_path == NULL)
+		return socket_inherited(o->fd, &m->listener);
+	return socket_listen(o->socket_path, socket_gid, &m->listener);
 }
 
 /* Start the worker, then the front, with all that connects them. */
@@ -239,7 +259,11 @@ main(int argc, char *argv[])
 		return status;
 	/* One heap for both threads: a second one costs memory and, once sealed, nothing speaks for it. */
 	mallopt(M_ARENA_MAX, 1);
-	logsink_init(m.opts.log_level);
+	if (m.opts.syslog)
+		logsink_init_syslog(m.opts.log_level);
+	else
+		logsink_init(m.opts.log_level, secure_getenv("RUST_LOG"));
+	early_signals();
 
 	status = set_up(&m) == 0 ? serve(&m) : 1;
 	supervise_end(&m.session);

@@ -37,8 +37,6 @@ UNSERVED(modcaps, o->modcaps != NULL)
 UNSERVED(uid_map, o->uid_map.n > 0)
 UNSERVED(gid_map, o->gid_map.n > 0)
 UNSERVED(busy_poll, o->busy_poll_given)
-UNSERVED(socket_group, o->socket_group != NULL)
-UNSERVED(syslog, o->syslog)
 
 static const struct {
 	const char *option;
@@ -64,8 +62,6 @@ static const struct {
 	{ "--uid-map", uid_map },
 	{ "--gid-map", gid_map },
 	{ "--busy-poll-us", busy_poll },
-	{ "--socket-group", socket_group },
-	{ "--syslog", syslog },
 };
 
 const char *

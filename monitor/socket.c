@@ -36,19 +36,25 @@ open_dir(const char *path, struct listener *l)
 	char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 
 	if (strlen(path) >= sizeof(dir))
-		return fail("socket path", path, ENAMETOOLONG);
+		return fail("invalid socket file name", path, ENAMETOOLONG);
 	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return fail("socket path", path, EINVAL);
+		return fail("invalid socket file name", path, EINVAL);
 	strcpy(l->name, name);
 	if (slash == NULL)
 		strcpy(dir, ".");
 	else
 		snprintf(dir, sizeof(dir), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 	l->dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return l->dir == -1 ? fail("directory of the socket", dir, errno) : 0;
+	if (l->dir == -1)
+		log_error(
+		    "%s does not exist or is not a directory: %s", dir, strerrordesc_np(errno));
+	return l->dir == -1 ? -ENOENT : 0;
 }
 
-/* Open and lock the file; *again is set when it was replaced between the two. */
+/*
+ * Open and lock the file. The lock is this process' alone: children get no copy of the descriptor, so it is free when we
+ * are gone. *again is set when the file was replaced between the two.
+ */
 static int
 try_pid_file(int dir, const char *name, int *fd, bool *again)
 {
@@ -59,13 +65,11 @@ try_pid_file(int dir, const char *name, int *fd, bool *again)
 	*fd = openat(
 	    dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (*fd == -1)
-		return fail("pid file", name, errno);
-	if (flock(*fd, LOCK_EX | LOCK_NB) == -1)
-		r = fail("pid file is locked: is another daemon running?", name, errno);
-	else if (fstat(*fd, &by_fd) == -1)
-		r = fail("pid file", name, errno);
+		return -errno;
+	if (flock(*fd, LOCK_EX | LOCK_NB) == -1 || fstat(*fd, &by_fd) == -1)
+		r = -errno;
 	else if (!S_ISREG(by_fd.st_mode))
-		r = fail("pid file", name, EINVAL);
+		r = -EINVAL;
 	else if (fstatat(dir, name, &by_name, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    by_fd.st_dev != by_name.st_dev || by_fd.st_ino != by_name.st_ino)
 		*again = true;
@@ -75,19 +79,21 @@ try_pid_file(int dir, const char *name, int *fd, bool *again)
 }
 
 static int
-make_pid_file(struct listener *l)
+make_pid_file(const char *path, struct listener *l)
 {
 	char name[sizeof(l->name) + 8], text[32];
 	bool again = true;
-	int fd = -1, n, r;
+	int fd = -1, n, r = 0;
 
 	snprintf(name, sizeof(name), "%s.pid", l->name);
-	while (again)
-		if ((r = try_pid_file(l->dir, name, &fd, &again)) != 0)
-			return r;
+	while (again && r == 0)
+		r = try_pid_file(l->dir, name, &fd, &again);
 	n = snprintf(text, sizeof(text), "%d\n", getpid());
-	if (ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t)n, 0) != n) {
-		r = fail("pid file", name, errno);
+	if (r == 0 && (ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t)n, 0) != n))
+		r = -errno;
+	if (r != 0) {
+		log_error("error creating pid file '%s.pid': %s%s", path, strerrordesc_np(-r),
+		    r == -EWOULDBLOCK ? " (is another daemon running?)" : "");
 		fd_close(&fd);
 		return r;
 	}
@@ -96,7 +102,7 @@ make_pid_file(struct listener *l)
 }
 
 static int
-make_socket(const char *path, struct listener *l)
+make_socket(const char *path, gid_t gid, struct listener *l)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct stat st;
@@ -106,25 +112,29 @@ make_socket(const char *path, struct listener *l)
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd == -1)
 		return fail("socket for", path, errno);
-	if (bind(l->fd, (struct sockaddr *)&sa, sizeof(sa)) == -1 || listen(l->fd, SOMAXCONN) == -1)
-		return fail("cannot listen at", path, errno);
+	if (bind(l->fd, (struct sockaddr *)&sa, sizeof(sa)) == -1)
+		return fail("cannot create the socket", path, errno);
 	if (fstatat(l->dir, l->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return fail("socket", path, errno);
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
-	return 0;
+	if (gid != SOCKET_NO_GROUP &&
+	    fchownat(l->dir, l->name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) == -1)
+		return fail("cannot change the group of the socket", path, errno);
+	/* Only now can anybody connect. */
+	return listen(l->fd, SOMAXCONN) == -1 ? fail("cannot listen at", path, errno) : 0;
 }
 
 int
-socket_listen(const char *path, struct listener *l)
+socket_listen(const char *path, gid_t gid, struct listener *l)
 {
 	mode_t old;
 	int r;
 
 	*l = (struct listener){ .fd = -1, .pid_fd = -1, .dir = -1 };
-	old = umask(077);
-	if ((r = open_dir(path, l)) == 0 && (r = make_pid_file(l)) == 0)
-		r = make_socket(path, l);
+	old = umask(gid == SOCKET_NO_GROUP ? 077 : 007);
+	if ((r = open_dir(path, l)) == 0 && (r = make_pid_file(path, l)) == 0)
+		r = make_socket(path, gid, l);
 	umask(old);
 	if (r != 0)
 		socket_close(l);

@@ -19,11 +19,14 @@ struct listener {
 	ino_t ino;
 };
 
+#define SOCKET_NO_GROUP ((gid_t)-1)
+
 /*
- * Create path.pid, lock it, and listen at path; what is at path is removed first. Logs one line and returns a negative
- * errno on failure.
+ * Create path.pid, lock it, and listen at path; what is at path is removed first. The socket is the caller's (mode
+ * 0700), or its group's too (0770, group gid). Logs one line and returns a negative errno on failure; no socket is left
+ * then.
  */
-int socket_listen(const char *path, struct listener *) ATTR_MUSTCHECK;
+int socket_listen(const char *path, gid_t gid, struct listener *) ATTR_MUSTCHECK;
 
 /* Use fd, inherited: it must be a listening UNIX stream socket. Logs one line and returns a negative errno otherwise. */
 int socket_inherited(int fd, struct listener *) ATTR_MUSTCHECK;

@@ -43,6 +43,12 @@ spawn_name(enum child_role role)
 	return roles[role].name;
 }
 
+const char *
+spawn_module(enum child_role role)
+{
+	return roles[role].log;
+}
+
 static int
 open_exe(int dir, const char *dirname, const char *file, int *fd)
 {

@@ -35,6 +35,9 @@ struct child {
 /* "front" or "worker" */
 const char *spawn_name(enum child_role);
 
+/* "virtiofsd::front": what the lines of its log are called. */
+const char *spawn_module(enum child_role);
+
 /* What children are made of; opened at start, so that a later change of the file system changes nothing. */
 struct spawn_files {
 	int exe[CHILD_ROLES]; /* O_PATH */

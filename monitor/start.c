@@ -16,6 +16,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "monitor/spawn.h"
 #include "proto/control.h"
 #include "proto/journal.h"
 
@@ -179,7 +180,7 @@ start_worker(int ctl, const struct options *o, const struct start_worker *w)
 	struct ctl_start_worker m = {
 		.h = { .op = CTL_START_WORKER, .len = sizeof(m) },
 		.seccomp = o->seccomp,
-		.log_level = o->log_level,
+		.log_level = logsink_level(spawn_module(CHILD_WORKER)),
 		.dev = o->dev,
 		.nlanes = l->n,
 		.sandbox = o->sandbox,
@@ -219,7 +220,7 @@ start_front(int ctl, const struct options *o, const struct lanes *l, int conn, u
 	struct ctl_start_front m = {
 		.h = { .op = CTL_START_FRONT, .len = sizeof(m) },
 		.seccomp = o->seccomp,
-		.log_level = o->log_level,
+		.log_level = logsink_level(spawn_module(CHILD_FRONT)),
 		.dev = o->dev,
 		.nlanes = l->n,
 		.lanes_per_queue = lanes_per_queue(o, l->n),
