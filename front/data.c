@@ -82,6 +82,10 @@ read_loop(struct request *r, int flags)
 			flags = 0;
 			continue;
 		}
+		/* O_DIRECT has no way to go on behind an end of file that is not aligned. */
+		if (n == -1 && errno == EINVAL && r->done_bytes > 0 &&
+		    (r->h->flags & O_DIRECT) != 0)
+			break;
 		if (n == -1) {
 			reply_error(r, -errno);
 			return true;
@@ -134,7 +138,9 @@ fuse_read(struct request *r, const void *arg, const char *var, size_t varlen)
 	if (in->offset > INT64_MAX - (uint64_t)r->size)
 		return -EINVAL;
 	if (r->h->fd >= 0) {
-		if (!read_loop(r, atomic_load(&r->h->no_nowait) ? 0 : RWF_NOWAIT))
+		/* O_DIRECT waits for the disk in any case. */
+		if ((r->h->flags & O_DIRECT) != 0 ||
+		    !read_loop(r, atomic_load(&r->h->no_nowait) ? 0 : RWF_NOWAIT))
 			pool_submit(r, read_in_pool);
 		return 0;
 	}
@@ -182,7 +188,7 @@ write_lane(struct request *r)
 	e = lanes_add(r, RPC_WRITE, write_lane_done, MAX(left, 1), NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e != 0)
 		return e;
-	w->f = file_of(r->h, r->h->fd >= 0);
+	w->f = file_to_change(r, r->h, r->kill);
 	w->offset = r->offset + r->done_bytes;
 	w->size = left;
 	w->ioflags = r->ioflags;
@@ -210,7 +216,12 @@ write_loop(struct request *r)
 		struct iovec v[VRING_SEGS_MAX];
 		int n = part(r->chain.iov, r->chain.nread, WRITE_HEADER + r->done_bytes,
 		    r->size - r->done_bytes, v);
-		ssize_t put = pwritev2(r->h->fd, v, n, (off_t)(r->offset + r->done_bytes), flags);
+		ssize_t put;
+
+		/* The file may have become a set-id one meanwhile. */
+		if (atomic_load(&r->h->setid))
+			return false;
+		put = pwritev2(r->h->fd, v, n, (off_t)(r->offset + r->done_bytes), flags);
 
 		if (put == -1 && errno == EINTR)
 			continue;
@@ -251,7 +262,7 @@ fuse_write(struct request *r, const void *arg, const char *var, size_t varlen)
 	if (r->h == NULL)
 		return -EBADF;
 	if (r->h->dir)
-		return -EISDIR;
+		return -EBADF;
 	r->size = (uint32_t)MIN(MIN(in->size, data), MAX_WRITE);
 	r->offset = in->offset;
 	if (in->offset > INT64_MAX - (uint64_t)r->size)
@@ -259,9 +270,11 @@ fuse_write(struct request *r, const void *arg, const char *var, size_t varlen)
 	r->ioflags = (in->flags & O_APPEND) != 0 && (in->write_flags & FUSE_WRITE_CACHE) == 0
 	    ? RPC_IO_APPEND
 	    : 0;
+	r->kill = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0 &&
+	    (r->q->s->dev.flags & DEV_KILLPRIV_V2) != 0;
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))
 		return write_lane(r);
-	if ((r->h->flags & (O_SYNC | O_DSYNC)) != 0 || !pace_fast(&r->q->s->write_pace))
+	if ((r->h->flags & (O_DIRECT | O_SYNC | O_DSYNC)) != 0 || !pace_fast(&r->q->s->write_pace))
 		pool_submit(r, write_in_pool);
 	else if (!write_loop(r))
 		return write_lane(r);

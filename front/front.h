@@ -62,6 +62,8 @@ struct request {
 	uint64_t offset;
 	uint32_t size;
 	uint32_t ioflags; /* WRITE: RPC_IO_* */
+	uint32_t marks; /* OPEN, CREATE: handles_setid_marks() before they were sent */
+	bool kill; /* a change: the caller has no CAP_FSETID */
 	size_t done_bytes;
 	bool datasync;
 	union {

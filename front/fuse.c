@@ -21,6 +21,7 @@
 #define F_NOINIT 0x4 /* allowed before INIT */
 #define F_XATTR 0x8 /* ENOSYS unless --xattr */
 #define F_DATA 0x10 /* data follows the fixed part and stays in guest memory */
+#define F_CHANGES 0x20 /* EROFS with --readonly */
 
 struct fuse_op {
 	const char *name;
@@ -39,25 +40,25 @@ static const struct fuse_op ops[] = {
 	OP(LOOKUP, fuse_lookup, 0, ENTRY, F_NODE),
 	OP(FORGET, fuse_forget, 8, 0, F_NOREPLY),
 	OP(GETATTR, fuse_getattr, 16, sizeof(struct fuse_attr_out), F_NODE),
-	OP(SETATTR, fuse_setattr, sizeof(struct fuse_setattr_in), sizeof(struct fuse_attr_out), F_NODE),
+	OP(SETATTR, fuse_setattr, sizeof(struct fuse_setattr_in), sizeof(struct fuse_attr_out), F_NODE | F_CHANGES),
 	OP(READLINK, fuse_readlink, 0, 0, F_NODE),
-	OP(SYMLINK, fuse_symlink, 0, ENTRY, F_NODE),
-	OP(MKNOD, fuse_mknod, sizeof(struct fuse_mknod_in), ENTRY, F_NODE),
-	OP(MKDIR, fuse_mkdir, sizeof(struct fuse_mkdir_in), ENTRY, F_NODE),
-	OP(UNLINK, fuse_unlink, 0, 0, F_NODE),
-	OP(RMDIR, fuse_rmdir, 0, 0, F_NODE),
-	OP(RENAME, fuse_rename, sizeof(struct fuse_rename_in), 0, F_NODE),
-	OP(LINK, fuse_link, sizeof(struct fuse_link_in), ENTRY, F_NODE),
+	OP(SYMLINK, fuse_symlink, 0, ENTRY, F_NODE | F_CHANGES),
+	OP(MKNOD, fuse_mknod, sizeof(struct fuse_mknod_in), ENTRY, F_NODE | F_CHANGES),
+	OP(MKDIR, fuse_mkdir, sizeof(struct fuse_mkdir_in), ENTRY, F_NODE | F_CHANGES),
+	OP(UNLINK, fuse_unlink, 0, 0, F_NODE | F_CHANGES),
+	OP(RMDIR, fuse_rmdir, 0, 0, F_NODE | F_CHANGES),
+	OP(RENAME, fuse_rename, sizeof(struct fuse_rename_in), 0, F_NODE | F_CHANGES),
+	OP(LINK, fuse_link, sizeof(struct fuse_link_in), ENTRY, F_NODE | F_CHANGES),
 	OP(OPEN, fuse_open, sizeof(struct fuse_open_in), sizeof(struct fuse_open_out), F_NODE),
 	OP(READ, fuse_read, sizeof(struct fuse_read_in), 0, 0),
-	OP(WRITE, fuse_write, sizeof(struct fuse_write_in), sizeof(struct fuse_write_out), F_DATA),
+	OP(WRITE, fuse_write, sizeof(struct fuse_write_in), sizeof(struct fuse_write_out), F_DATA | F_CHANGES),
 	OP(STATFS, fuse_statfs, 0, sizeof(struct fuse_statfs_out), F_NODE),
 	OP(RELEASE, fuse_release, sizeof(struct fuse_release_in), 0, 0),
 	OP(FSYNC, fuse_fsync, sizeof(struct fuse_fsync_in), 0, 0),
-	OP(SETXATTR, fuse_setxattr, 8, 0, F_NODE | F_XATTR),
+	OP(SETXATTR, fuse_setxattr, 8, 0, F_NODE | F_XATTR | F_CHANGES),
 	OP(GETXATTR, fuse_getxattr, sizeof(struct fuse_getxattr_in), 0, F_NODE | F_XATTR),
 	OP(LISTXATTR, fuse_listxattr, sizeof(struct fuse_getxattr_in), 0, F_NODE | F_XATTR),
-	OP(REMOVEXATTR, fuse_removexattr, 0, 0, F_NODE | F_XATTR),
+	OP(REMOVEXATTR, fuse_removexattr, 0, 0, F_NODE | F_XATTR | F_CHANGES),
 	OP(FLUSH, fuse_flush, sizeof(struct fuse_flush_in), 0, 0),
 	OP(INIT, fuse_init, 16, sizeof(struct fuse_init_out), F_NOINIT),
 	OP(OPENDIR, fuse_opendir, sizeof(struct fuse_open_in), sizeof(struct fuse_open_out), F_NODE),
@@ -69,11 +70,12 @@ static const struct fuse_op ops[] = {
 	OP(INTERRUPT, fuse_interrupt, 0, 0, F_NOREPLY),
 	OP(DESTROY, fuse_destroy, 0, 0, F_NOREPLY | F_NOINIT),
 	OP(BATCH_FORGET, fuse_batch_forget, sizeof(struct fuse_batch_forget_in), 0, F_NOREPLY),
-	OP(FALLOCATE, fuse_fallocate, sizeof(struct fuse_fallocate_in), 0, 0),
+	OP(FALLOCATE, fuse_fallocate, sizeof(struct fuse_fallocate_in), 0, F_CHANGES),
 	OP(READDIRPLUS, fuse_readdirplus, sizeof(struct fuse_read_in), 0, 0),
-	OP(RENAME2, fuse_rename2, sizeof(struct fuse_rename2_in), 0, F_NODE),
+	OP(RENAME2, fuse_rename2, sizeof(struct fuse_rename2_in), 0, F_NODE | F_CHANGES),
 	OP(LSEEK, fuse_lseek, sizeof(struct fuse_lseek_in), sizeof(struct fuse_lseek_out), 0),
-	OP(COPY_FILE_RANGE, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct fuse_write_out), 0),
+	OP(COPY_FILE_RANGE, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct fuse_write_out),
+	    F_CHANGES),
 	OP(SYNCFS, fuse_syncfs, 0, 0, F_NODE),
 };
 /* clang-format on */
@@ -139,6 +141,9 @@ decode(struct queue *q, struct request *r, const struct fuse_op **op)
 		return -ENOSYS;
 	if (!atomic_load(&q->s->inited) && ((*op)->flags & F_NOINIT) == 0)
 		return -EBADF;
+	/* Also for what is not served at all, and whatever it is about (spec/fuse.md section 7). */
+	if (((*op)->flags & F_CHANGES) != 0 && (q->s->dev.flags & DEV_READONLY) != 0)
+		return -EROFS;
 	if (((*op)->flags & F_XATTR) != 0 && (q->s->dev.flags & DEV_XATTR) == 0)
 		return -ENOSYS;
 	if (r->in.len < IN_HEADER + (*op)->fixed || c->read_len < r->in.len)

@@ -63,17 +63,18 @@ FUSE_FN(fuse_getxattr);
 FUSE_FN(fuse_listxattr);
 FUSE_FN(fuse_removexattr);
 /* fuse_file.c */
-FUSE_FN(fuse_open);
-FUSE_FN(fuse_release);
 FUSE_FN(fuse_flush);
 FUSE_FN(fuse_fsync);
 FUSE_FN(fuse_fallocate);
 FUSE_FN(fuse_lseek);
 FUSE_FN(fuse_copy_file_range);
 FUSE_FN(fuse_syncfs);
+FUSE_FN(fuse_fsyncdir);
+/* fuse_open.c */
+FUSE_FN(fuse_open);
+FUSE_FN(fuse_release);
 FUSE_FN(fuse_opendir);
 FUSE_FN(fuse_releasedir);
-FUSE_FN(fuse_fsyncdir);
 /* fuse_dir.c */
 FUSE_FN(fuse_readdir);
 FUSE_FN(fuse_readdirplus);
@@ -105,18 +106,30 @@ int entry_to_fuse(struct request *, const struct lane *, struct fuse_entry_out *
 int fuse_name(
     enum rpc_kind, const char **var, size_t *varlen, const char **name, size_t *len) ATTR_MUSTCHECK;
 
-/* fuse_file.c: what the worker must know to serve this handle. */
+/* fuse_open.c: what the worker must know to serve this handle. */
 struct rpc_file file_of(const struct handle *, bool once);
-/* fuse_file.c: the flags with which the worker shall open, from the guest's. */
-uint32_t open_flags(uint32_t guest);
 /*
- * fuse_file.c: The worker opened the file of r->h: complete the handle with the donated fd (-1: none; taken over) and let
- * the guest have it. Returns its fh.
+ * fuse_open.c: the same, to change its content for the request's caller; kill: as one without CAP_FSETID, whose changes
+ * cost a file its set-id bits.
  */
-uint64_t handle_open(struct request *, uint64_t node, uint32_t mode, int fd);
-/* fuse_file.c: The last reference may close a file, which may take long: then in the pool. */
+struct rpc_file file_to_change(const struct request *, const struct handle *, bool kill);
+/*
+ * fuse_open.c: FALLOCATE and COPY_FILE_RANGE have no flag that asks for that: with HANDLE_KILLPRIV_V2 every caller but
+ * root is meant, and one whom the guest does not name (id -1: guests that know ALLOW_IDMAP).
+ */
+bool caller_is_plain(const struct request *);
+/* fuse_open.c: how the worker shall open, from the guest's flags (O_* and FUSE_OPEN_*). */
+struct open_how {
+	uint32_t flags; /* O_* */
+	uint32_t oflags; /* RPC_OPEN_* */
+};
+void open_how(const struct request *, uint32_t guest, uint32_t fuse_flags, struct open_how *);
+/*
+ * fuse_open.c: The worker opened the file of r->h: complete the handle with the donated fd (-1: none; taken over) and let
+ * the guest have it. wronly: RPC_OPEN_READ_TOO was denied. Returns its fh.
+ */
+uint64_t handle_open(struct request *, uint64_t node, uint32_t mode, bool wronly, int fd);
+/* fuse_open.c: The last reference may close a file, which may take long: then in the pool. */
 void handle_drop(struct handle *);
-
-#define ATTR_TIMEOUT_S 1u /* --cache=auto */
 
 #endif

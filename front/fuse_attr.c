@@ -6,14 +6,16 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "front/cache.h"
 #include "front/fuse.h"
 #include "front/handles.h"
 
 static void
 reply_attr(struct request *r, const struct fuse_attr *a)
 {
-	struct fuse_attr_out out = { .attr_valid = ATTR_TIMEOUT_S, .attr = *a };
+	struct fuse_attr_out out = { .attr_valid = cache_timeout(r->q->s), .attr = *a };
 
 	reply_body(r, &out, sizeof(out));
 }
@@ -43,6 +45,9 @@ getattr_here(struct request *r)
 
 	if (statx(r->h->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x) == -1)
 		return -errno;
+	/* Set by the host or another guest: this guest knows of them now, and its writes shall keep them. */
+	if ((x.stx_mode & (S_ISUID | S_ISGID)) != 0)
+		atomic_store(&r->h->setid, true);
 	a.ino = x.stx_ino;
 	a.size = x.stx_size;
 	a.blocks = x.stx_blocks;
@@ -73,7 +78,7 @@ fuse_getattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	if ((in->getattr_flags & FUSE_GETATTR_FH) != 0) {
 		/* The reference does not look at fh: a wrong one is no error. */
 		r->h = handle_get(in->fh, r->in.nodeid);
-		if (r->h != NULL && r->h->fd >= 0)
+		if (r->h != NULL && r->h->fd >= 0 && (r->q->s->dev.flags & DEV_TRANSLATE) == 0)
 			return getattr_here(r);
 	}
 	e = lanes_add(r, RPC_GETATTR, attr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
@@ -131,11 +136,17 @@ fuse_setattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	}
 	if ((in->valid & FATTR_SIZE) != 0 && in->size > INT64_MAX)
 		return -EINVAL;
+	/* Before the bits are there: no write that comes behind this request may cost the file them again. */
+	if ((in->valid & FATTR_MODE) != 0 && (in->mode & (S_ISUID | S_ISGID)) != 0)
+		handles_mark_setid(r->in.nodeid);
 	e = lanes_add(r, RPC_SETATTR, setattr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e != 0)
 		return e;
 	w->f = r->h != NULL ? file_of(r->h, r->h->fd >= 0)
 			    : (struct rpc_file){ .node = r->in.nodeid };
+	w->f.gid = r->in.gid;
+	if ((in->valid & FATTR_KILL_SUIDGID) != 0 && (r->q->s->dev.flags & DEV_KILLPRIV_V2) != 0)
+		w->f.hflags |= RPC_FILE_KILLPRIV;
 	w->valid = set_bits(in->valid);
 	r->size = in->valid & FATTR_MODE;
 	w->mode = in->mode;
@@ -197,6 +208,8 @@ fuse_access(struct request *r, const void *arg, const char *var, size_t varlen)
 
 	(void)var;
 	(void)varlen;
+	if ((in->mask & W_OK) != 0 && (r->q->s->dev.flags & DEV_READONLY) != 0)
+		return -EROFS;
 	e = lanes_add(r, RPC_ACCESS, reply_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e == 0) {
 		w->node = r->in.nodeid;
@@ -223,6 +236,9 @@ fuse_setxattr(struct request *r, const void *arg, const char *var, size_t varlen
 		return -EINVAL;
 	if (varlen > RPC_IO_MAX)
 		return -E2BIG;
+	/* Where the map renames it, the host's kernel does not drop it at a write: the worker does. */
+	if (strcmp(name, "security.capability") == 0)
+		handles_mark_setid(r->in.nodeid);
 	e = lanes_add(r, RPC_SETXATTR, reply_done, in->size, NULL, 0, name, len, NULL, 0, &w);
 	if (e != 0)
 		return e;

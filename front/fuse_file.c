@@ -16,164 +16,14 @@
 #include "front/nodes.h"
 #include "front/pool.h"
 
-/* What of the guest's open flags reaches the worker; O_APPEND travels with each write (traps.md P1). */
-#define FLAGS_KEPT (O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECTORY)
-
-uint32_t
-open_flags(uint32_t guest)
-{
-	return guest & FLAGS_KEPT;
-}
-
-struct rpc_file
-file_of(const struct handle *h, bool once)
-{
-	return (struct rpc_file){
-		.node = h->node,
-		.fh = handle_fh(h),
-		.flags = h->flags & ~(uint32_t)O_TRUNC,
-		.hflags = RPC_FILE_HANDLE | (once ? RPC_FILE_ONCE : 0),
-	};
-}
-
-void
-handle_drop(struct handle *h)
-{
-	int fd = handle_put(h);
-
-	/* Not the last use, or cheap: what is slow was sent to the pool by RELEASE. */
-	fd_close(&fd);
-}
-
-uint64_t
-handle_open(struct request *r, uint64_t node, uint32_t mode, int fd)
-{
-	struct handle *h = r->h;
-
-	h->node = node;
-	h->fd = fd;
-	if (S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) != 0)
-		atomic_store(&h->setid, true);
-	handle_publish(h);
-	return handle_fh(h);
-}
-
-static void
-open_done(struct request *r, struct lane *l, const struct rpc_hdr *w, int fd)
-{
-	const struct rpc_opened *opened = (const void *)w;
-	struct fuse_open_out out = { 0 };
-
-	(void)l;
-	if (w->error != 0) {
-		reply_error(r, w->error);
-		return;
-	}
-	out.fh = handle_open(r, r->in.nodeid, opened->mode, fd);
-	reply_body(r, &out, sizeof(out));
-}
-
+/* Take the handle that the request names; the reference goes back with the reply. Directories: what the kernel says. */
 static int
-open_node(struct request *r, uint16_t op, uint32_t flags)
-{
-	struct rpc_open *w;
-	int e;
-
-	if ((flags & O_ACCMODE) == O_ACCMODE)
-		return -EINVAL;
-	if ((e = handle_new(&r->h)) != 0)
-		return e;
-	r->h->flags = open_flags(flags);
-	r->h->dir = op == RPC_OPENDIR;
-	e = lanes_add(r, op, open_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
-	if (e != 0)
-		return e;
-	w->node = r->in.nodeid;
-	w->fh = handle_fh(r->h);
-	w->flags = r->h->flags;
-	w->oflags = (r->q->s->dev.flags & DEV_NO_DONATION) != 0 ? RPC_OPEN_NODONATE : 0;
-	return 0;
-}
-
-int
-fuse_open(struct request *r, const void *arg, const char *var, size_t varlen)
-{
-	const struct fuse_open_in *in = arg;
-
-	(void)var;
-	(void)varlen;
-	return open_node(r, RPC_OPEN, in->flags);
-}
-
-int
-fuse_opendir(struct request *r, const void *arg, const char *var, size_t varlen)
-{
-	const struct fuse_open_in *in = arg;
-
-	(void)var;
-	(void)varlen;
-	return open_node(r, RPC_OPENDIR, (in->flags & ~(uint32_t)O_ACCMODE) | O_DIRECTORY);
-}
-
-/* Take the handle that the request names; the reference goes back with the reply. */
-static int
-take_handle(struct request *r, uint64_t fh, bool dir)
+take_handle(struct request *r, uint64_t fh, int error_if_dir)
 {
 	r->h = handle_get(fh, r->in.nodeid);
 	if (r->h == NULL)
 		return -EBADF;
-	return r->h->dir == dir ? 0 : dir ? -ENOTDIR : -EISDIR;
-}
-
-static void
-release_in_pool(struct request *r)
-{
-	reply_error(r, 0);
-}
-
-static int
-release(struct request *r, uint64_t fh)
-{
-	struct rpc_getattr *w;
-	struct stat st;
-	int e;
-
-	r->h = handle_get(fh, r->in.nodeid);
-	if (r->h == NULL)
-		return -EBADF;
-	handle_unpublish(r->h);
-	if (r->h->fd < 0) {
-		e = lanes_add(r, RPC_RELEASE, reply_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
-		if (e == 0)
-			w->f = file_of(r->h, false);
-		return e;
-	}
-	/* The last close of an unlinked file frees its blocks: 100 ms and more for a large one. */
-	if (fstat(r->h->fd, &st) == 0 && st.st_nlink > 0)
-		reply_error(r, 0);
-	else
-		pool_submit(r, release_in_pool);
-	return 0;
-}
-
-int
-fuse_release(struct request *r, const void *arg, const char *var, size_t varlen)
-{
-	const struct fuse_release_in *in = arg;
-
-	(void)var;
-	(void)varlen;
-	return release(r, in->fh);
-}
-
-int
-fuse_releasedir(struct request *r, const void *arg, const char *var, size_t varlen)
-{
-	const struct fuse_release_in *in = arg;
-
-	(void)var;
-	(void)varlen;
-	return release(r, in->fh);
+	return r->h->dir ? error_if_dir : 0;
 }
 
 static void
@@ -198,8 +48,13 @@ fuse_flush(struct request *r, const void *arg, const char *var, size_t varlen)
 
 	(void)var;
 	(void)varlen;
-	if ((e = take_handle(r, in->fh, false)) != 0)
+	if ((e = take_handle(r, in->fh, 0)) != 0)
 		return e;
+	/* Nothing waits to be written to a directory's fd. */
+	if (r->h->dir) {
+		reply_error(r, 0);
+		return 0;
+	}
 	if (r->h->fd < 0) {
 		e = lanes_add(r, RPC_FLUSH, reply_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 		if (e == 0)
@@ -216,18 +71,21 @@ fuse_flush(struct request *r, const void *arg, const char *var, size_t varlen)
 static void
 fsync_now(struct request *r)
 {
-	int e = r->datasync ? fdatasync(r->h->fd) : fsync(r->h->fd);
+	int e;
 
+	do
+		e = r->datasync ? fdatasync(r->h->fd) : fsync(r->h->fd);
+	while (e == -1 && errno == EINTR);
 	reply_error(r, e == -1 ? -errno : 0);
 }
 
 static int
-sync_handle(struct request *r, const struct fuse_fsync_in *in, bool dir)
+sync_handle(struct request *r, const struct fuse_fsync_in *in)
 {
 	struct rpc_sync *w;
 	int e;
 
-	if ((e = take_handle(r, in->fh, dir)) != 0)
+	if ((e = take_handle(r, in->fh, 0)) != 0)
 		return e;
 	r->datasync = (in->fsync_flags & FUSE_FSYNC_FDATASYNC) != 0;
 	if (r->h->fd >= 0) {
@@ -238,7 +96,7 @@ sync_handle(struct request *r, const struct fuse_fsync_in *in, bool dir)
 	if (e == 0) {
 		w->f = file_of(r->h, false);
 		w->datasync = r->datasync;
-		w->isdir = dir;
+		w->isdir = r->h->dir;
 	}
 	return e;
 }
@@ -248,7 +106,7 @@ fuse_fsync(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	(void)var;
 	(void)varlen;
-	return sync_handle(r, arg, false);
+	return sync_handle(r, arg);
 }
 
 int
@@ -256,7 +114,7 @@ fuse_fsyncdir(struct request *r, const void *arg, const char *var, size_t varlen
 {
 	(void)var;
 	(void)varlen;
-	return sync_handle(r, arg, true);
+	return sync_handle(r, arg);
 }
 
 static int
@@ -268,7 +126,7 @@ fallocate_lane(struct request *r)
 
 	e = lanes_add(r, RPC_FALLOCATE, reply_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e == 0) {
-		w->f = file_of(r->h, r->h->fd >= 0);
+		w->f = file_to_change(r, r->h, r->kill);
 		w->offset = in->offset;
 		w->length = in->length;
 		w->mode = in->mode;
@@ -285,19 +143,40 @@ fallocate_again(struct request *r)
 		reply_error(r, e);
 }
 
+/* From the pool: the worker shall do it. */
+static void
+leave_to_worker(struct request *r, void (*again)(struct request *))
+{
+	r->run = again;
+	request_return(r);
+}
+
+/* No reserved blocks for an unprivileged process: the worker has the last word. */
+static bool
+is_no_space(int e)
+{
+	return e == -ENOSPC || e == -EDQUOT;
+}
+
 static void
 fallocate_now(struct request *r)
 {
 	const struct fuse_fallocate_in *in = &r->arg.fallocate;
-	int e = 0;
+	int e;
 
-	if (fallocate(r->h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) == -1)
-		e = -errno;
-	/* No reserved blocks for an unprivileged process: the worker has the last word. */
-	if (e == -ENOSPC || e == -EDQUOT) {
-		r->run = fallocate_again;
-		request_return(r);
-	} else
+	/* The file may have become a set-id one while this waited. */
+	if (atomic_load(&r->h->setid)) {
+		leave_to_worker(r, fallocate_again);
+		return;
+	}
+	do
+		e = fallocate(r->h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) == -1
+		    ? -errno
+		    : 0;
+	while (e == -EINTR);
+	if (is_no_space(e))
+		leave_to_worker(r, fallocate_again);
+	else
 		reply_error(r, e);
 }
 
@@ -309,11 +188,10 @@ fuse_fallocate(struct request *r, const void *arg, const char *var, size_t varle
 
 	(void)var;
 	(void)varlen;
-	if ((e = take_handle(r, in->fh, false)) != 0)
+	if ((e = take_handle(r, in->fh, -EBADF)) != 0)
 		return e;
-	if (in->offset > INT64_MAX || in->length > INT64_MAX || in->mode > INT32_MAX)
-		return -EINVAL;
 	r->arg.fallocate = *in;
+	r->kill = caller_is_plain(r);
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))
 		return fallocate_lane(r);
 	pool_submit(r, fallocate_now);
@@ -348,8 +226,6 @@ fuse_lseek(struct request *r, const void *arg, const char *var, size_t varlen)
 	r->h = handle_get(in->fh, r->in.nodeid);
 	if (r->h == NULL)
 		return -EBADF;
-	if (in->offset > INT64_MAX)
-		return -EINVAL;
 	if (r->h->fd >= 0) {
 		off = lseek(r->h->fd, (off_t)in->offset, (int)in->whence);
 		if (off == -1)
@@ -358,6 +234,8 @@ fuse_lseek(struct request *r, const void *arg, const char *var, size_t varlen)
 		reply_body(r, &out, sizeof(out));
 		return 0;
 	}
+	if (r->h->dir)
+		return -EISDIR;
 	e = lanes_add(r, RPC_LSEEK, lseek_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e == 0) {
 		w->f = file_of(r->h, false);
@@ -396,7 +274,7 @@ copy_lane(struct request *r)
 	e = lanes_add(r, RPC_COPY, copy_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e == 0) {
 		w->in = file_of(r->h, r->h->fd >= 0);
-		w->out = file_of(r->h2, r->h2->fd >= 0);
+		w->out = file_to_change(r, r->h2, r->kill);
 		w->off_in = in->off_in;
 		w->off_out = in->off_out;
 		w->len = in->len;
@@ -421,12 +299,16 @@ copy_now(struct request *r)
 	off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
 	ssize_t n;
 
-	n = copy_file_range(
-	    r->h->fd, &off_in, r->h2->fd, &off_out, (size_t)in->len, (unsigned)in->flags);
-	if (n == -1 && (errno == ENOSPC || errno == EDQUOT)) {
-		r->run = copy_again;
-		request_return(r);
-	} else if (n == -1)
+	if (atomic_load(&r->h2->setid)) {
+		leave_to_worker(r, copy_again);
+		return;
+	}
+	do
+		n = copy_file_range(r->h->fd, &off_in, r->h2->fd, &off_out, (size_t)in->len, 0);
+	while (n == -1 && errno == EINTR);
+	if (n == -1 && is_no_space(-errno))
+		leave_to_worker(r, copy_again);
+	else if (n == -1)
 		reply_error(r, -errno);
 	else
 		copy_reply(r, (uint64_t)n);
@@ -440,7 +322,7 @@ fuse_copy_file_range(struct request *r, const void *arg, const char *var, size_t
 
 	(void)var;
 	(void)varlen;
-	if ((e = take_handle(r, in->fh_in, false)) != 0)
+	if ((e = take_handle(r, in->fh_in, -EISDIR)) != 0)
 		return e;
 	r->h2 = handle_get(in->fh_out, in->nodeid_out);
 	if (r->h2 == NULL)
@@ -452,6 +334,7 @@ fuse_copy_file_range(struct request *r, const void *arg, const char *var, size_t
 	r->arg.copy = *in;
 	/* The reply has 32 bits, and one request must not keep a thread for minutes. */
 	r->arg.copy.len = MIN(in->len, UINT64_C(1) << 30);
+	r->kill = caller_is_plain(r);
 	if (r->h->fd < 0 || r->h2->fd < 0 || atomic_load(&r->h2->setid))
 		return copy_lane(r);
 	pool_submit(r, copy_now);

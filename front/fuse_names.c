@@ -10,6 +10,7 @@
 
 #include "common/fd.h"
 #include "common/log.h"
+#include "front/cache.h"
 #include "front/fuse.h"
 #include "front/handles.h"
 #include "front/nodes.h"
@@ -324,7 +325,9 @@ create_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 		return;
 	}
 	memset(&out.o, 0, sizeof(out.o));
-	out.o.fh = handle_open(r, w->e.node, w->e.attr.mode, fd);
+	out.o.fh = handle_open(
+	    r, w->e.node, w->e.attr.mode, (w->e.flags & RPC_ENTRY_WRONLY) != 0, fd);
+	out.o.open_flags = cache_open_flags(r->q->s, false);
 	reply_body(r, &out, sizeof(out));
 }
 
@@ -333,20 +336,24 @@ fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	const struct fuse_create_in *in = arg;
 	struct rpc_create *w;
+	struct open_how how;
 	struct making m;
 	int e;
 
-	if ((in->flags & O_ACCMODE) == O_ACCMODE)
-		return -EINVAL;
+	if ((r->q->s->dev.flags & DEV_READONLY) != 0 && in->flags > INT32_MAX)
+		return -EIO;
 	if ((e = making_decode(r, &m, false, var, varlen)) != 0 || (e = handle_new(&r->h)) != 0)
 		return e;
-	r->h->flags = open_flags(in->flags) & ~(uint32_t)O_DIRECTORY;
+	open_how(r, in->flags, in->open_flags, &how);
+	how.flags &= ~(uint32_t)O_DIRECTORY;
+	r->h->flags = how.flags;
+	r->marks = handles_setid_marks();
 	if ((e = making_send(r, RPC_CREATE, create_done, &m, &w)) != 0)
 		return e;
 	w->fh = handle_fh(r->h);
 	w->mode = in->mode;
 	w->umask = in->umask;
-	w->flags = r->h->flags | (in->flags & O_EXCL);
-	w->oflags |= (r->q->s->dev.flags & DEV_NO_DONATION) != 0 ? RPC_OPEN_NODONATE : 0;
+	w->flags = how.flags | (in->flags & O_EXCL);
+	w->oflags |= how.oflags;
 	return 0;
 }

@@ -21,6 +21,7 @@ static struct handle *_Atomic chunks[CHUNKS_MAX];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t nslots; /* ever used */
 static uint32_t free_list = UINT32_MAX; /* chained by .node */
+static _Atomic uint32_t setid_marks;
 
 static struct handle *
 at(uint32_t slot)
@@ -186,7 +187,14 @@ mark_setid(struct handle *h, uint64_t node)
 void
 handles_mark_setid(uint64_t node)
 {
+	atomic_fetch_add(&setid_marks, 1);
 	each(mark_setid, node);
+}
+
+uint32_t
+handles_setid_marks(void)
+{
+	return atomic_load(&setid_marks);
 }
 
 static void

@@ -38,8 +38,10 @@ int handle_put(struct handle *) ATTR_MUSTCHECK;
 /* Take it from the guest: handle_get() finds it no more. The caller holds a reference of its own. */
 void handle_unpublish(struct handle *);
 
-/* All handles of node that are open for writing: their changes go through the worker from now on. */
+/* All handles of node: their changes go through the worker from now on. */
 void handles_mark_setid(uint64_t node);
+/* How often that was done: a handle published after it may have to be looked at again. */
+uint32_t handles_setid_marks(void);
 /* Release all. */
 void handles_wipe(void);
 

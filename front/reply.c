@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "front/cache.h"
 #include "front/fuse.h"
 #include "front/handles.h"
 #include "front/nodes.h"
@@ -152,7 +153,7 @@ entry_to_fuse(struct request *r, const struct lane *l, struct fuse_entry_out *ou
 	}
 	memset(out, 0, sizeof(*out));
 	out->nodeid = e->node;
-	out->entry_valid = out->attr_valid = ATTR_TIMEOUT_S;
+	out->entry_valid = out->attr_valid = cache_timeout(r->q->s);
 	attr_to_fuse(&out->attr, &e->attr);
 	if ((e->flags & RPC_ENTRY_SUBMOUNT) != 0 && session_has(r->q->s, FUSE_SUBMOUNTS))
 		out->attr.flags |= FUSE_ATTR_SUBMOUNT;

@@ -136,6 +136,8 @@ wiped_for_init(struct request *r, struct lane *l, const struct rpc_hdr *h, int f
 		return;
 	}
 	init_reply(&out, &r->arg.init, enabled);
+	if ((s->dev.flags & DEV_ANNOUNCE_SUBMOUNTS) != 0 && (enabled & FUSE_SUBMOUNTS) == 0)
+		log_warn("the guest does not know submounts: none is announced");
 	if ((s->dev.flags & DEV_ANNOUNCE_SUBMOUNTS) == 0)
 		enabled &= ~(uint64_t)FUSE_SUBMOUNTS;
 	atomic_store(&s->enabled, enabled);

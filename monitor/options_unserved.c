@@ -17,14 +17,6 @@ dev(const struct options *o, uint32_t flag)
 		return (condition); \
 	}
 
-UNSERVED(cache, o->dev.cache != CACHE_AUTO)
-UNSERVED(writeback, dev(o, DEV_WRITEBACK))
-UNSERVED(allow_mmap, dev(o, DEV_ALLOW_MMAP))
-UNSERVED(allow_direct_io, dev(o, DEV_DIRECT_IO))
-UNSERVED(no_readdirplus, dev(o, DEV_NO_READDIRPLUS))
-UNSERVED(killpriv_v2, dev(o, DEV_KILLPRIV_V2))
-UNSERVED(preserve_noatime, dev(o, DEV_NOATIME))
-UNSERVED(readonly, dev(o, DEV_READONLY))
 UNSERVED(posix_lock, dev(o, DEV_POSIX_LOCK))
 UNSERVED(flock, dev(o, DEV_FLOCK))
 UNSERVED(xattrmap, o->xattrmap != NULL)
@@ -42,14 +34,6 @@ static const struct {
 	const char *option;
 	bool (*given)(const struct options *);
 } unserved[] = {
-	{ "--cache other than auto", cache },
-	{ "--writeback", writeback },
-	{ "--allow-mmap", allow_mmap },
-	{ "--allow-direct-io", allow_direct_io },
-	{ "--no-readdirplus", no_readdirplus },
-	{ "--killpriv-v2", killpriv_v2 },
-	{ "--preserve-noatime", preserve_noatime },
-	{ "--readonly", readonly },
 	{ "--posix-lock", posix_lock },
 	{ "--flock", flock },
 	{ "--xattrmap", xattrmap },

@@ -79,6 +79,7 @@ struct rpc_entry_body {
 	struct rpc_attr attr;
 };
 #define RPC_ENTRY_SUBMOUNT 0x1		/* a directory on another mount or device than its parent */
+#define RPC_ENTRY_WRONLY 0x2		/* CREATE: as RPC_OPENED_WRONLY */
 
 /* Which open file of the guest a request is about. */
 struct rpc_file {
@@ -86,9 +87,13 @@ struct rpc_file {
 	uint64_t fh;			/* the front's id; the worker's key of its cache */
 	uint32_t flags;			/* the open flags the file had (Linux O_*), to open it again */
 	uint32_t hflags;		/* RPC_FILE_* */
+	uint32_t gid;			/* RPC_FILE_KILLPRIV: the caller's group, RPC_NO_GID if unknown */
+	uint32_t pad;
 };
 #define RPC_FILE_HANDLE	0x1		/* fh is meant; else only node */
 #define RPC_FILE_ONCE	0x2		/* do not cache the open file: its data plane is in the front */
+#define RPC_FILE_KILLPRIV 0x4		/* a change of size or content drops set-id bits as for a caller without CAP_FSETID */
+#define RPC_NO_GID	UINT32_MAX
 
 /* Requests */
 struct rpc_none { struct rpc_hdr h; };
@@ -116,8 +121,7 @@ struct rpc_setattr {
 #define RPC_SET_MTIME	0x020
 #define RPC_SET_ATIME_NOW 0x040
 #define RPC_SET_MTIME_NOW 0x080
-#define RPC_SET_KILLPRIV 0x100		/* drop set-id bits as the kernel does for a caller without CAP_FSETID */
-#define RPC_SET_ALL	0x1ff
+#define RPC_SET_ALL	0x0ff
 
 /* SYMLINK, MKNOD, MKDIR, CREATE: made as uid and gid with the groups in x. */
 struct rpc_create {
@@ -139,10 +143,13 @@ struct rpc_open {
 	uint64_t node, fh;
 	uint32_t flags;			/* Linux O_* */
 	uint32_t oflags;		/* RPC_OPEN_* */
+	uint32_t gid;			/* as in rpc_file, with RPC_OPEN_KILLPRIV */
+	uint32_t pad;
 };
-#define RPC_OPEN_KILLPRIV 0x1
+#define RPC_OPEN_KILLPRIV 0x1		/* O_TRUNC drops set-id bits as for a caller without CAP_FSETID */
 #define RPC_OPEN_NODONATE 0x2		/* the front wants no fd */
-#define RPC_OPEN_ALL	(RPC_OPEN_KILLPRIV | RPC_OPEN_NODONATE)
+#define RPC_OPEN_READ_TOO 0x4		/* O_RDWR stands for O_WRONLY: where it is denied, O_WRONLY will do */
+#define RPC_OPEN_ALL	(RPC_OPEN_KILLPRIV | RPC_OPEN_NODONATE | RPC_OPEN_READ_TOO)
 
 /* READ, WRITE, READDIR, READDIRPLUS: data in the arena extent. */
 struct rpc_io {
@@ -153,8 +160,7 @@ struct rpc_io {
 	uint32_t ioflags;		/* RPC_IO_* */
 };
 #define RPC_IO_APPEND	0x1
-#define RPC_IO_KILLPRIV	0x2
-#define RPC_IO_ALL	0x3
+#define RPC_IO_ALL	0x1
 
 struct rpc_sync { struct rpc_hdr h; struct rpc_file f; uint32_t datasync, isdir; };
 struct rpc_access { struct rpc_hdr h; uint64_t node; uint32_t uid, gid, mask, pad; };
@@ -172,7 +178,8 @@ struct rpc_copy {
 struct rpc_entry { struct rpc_hdr h; struct rpc_entry_body e; };
 struct rpc_attr_reply { struct rpc_hdr h; struct rpc_attr attr; };
 /* The file is open. RPC_F_FD: a regular file, donated; else the worker's to serve (handle requests over the lane). */
-struct rpc_opened { struct rpc_hdr h; uint32_t mode, pad; };
+struct rpc_opened { struct rpc_hdr h; uint32_t mode, flags; };	/* RPC_OPENED_* */
+#define RPC_OPENED_WRONLY 0x1		/* RPC_OPEN_READ_TOO: it was denied */
 struct rpc_created { struct rpc_hdr h; struct rpc_entry_body e; };
 struct rpc_count { struct rpc_hdr h; uint64_t count; };	/* bytes moved, size of a value, offset of LSEEK */
 struct rpc_statfs { struct rpc_hdr h; uint64_t blocks, bfree, bavail, files, ffree; uint32_t bsize, namelen, frsize, pad; };
@@ -209,6 +216,7 @@ enum rpc_arena { RPC_A_NONE, RPC_A_IN /* front wrote it */, RPC_A_OUT /* worker 
 #define RPC_OP_MUTATES 0x1 /* changes the share: refused when read-only */
 #define RPC_OP_FD 0x2 /* its reply may carry an fd */
 #define RPC_OP_ONCE 0x4 /* not idempotent: a replay must not do it again */
+#define RPC_OP_JUDGES 0x8 /* with RPC_OP_MUTATES: not refused when read-only, but refuses by itself what would change */
 
 /* clang-format off */
 /*  NAME       nr request   reply       name1          name2          x size         nx max     reply name  arena      flags */
@@ -226,7 +234,7 @@ X(RMDIR,      10, node,     none,       RPC_K_COMP,    RPC_K_NONE,    0,        
 X(RENAME,     11, rename,   none,       RPC_K_COMP,    RPC_K_COMP,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(LINK,       12, link,     entry,      RPC_K_COMP,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(OPEN,       13, open,     opened,     RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_FD) \
-X(CREATE,     14, create,   created,    RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD) \
+X(CREATE,     14, create,   created,    RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD | RPC_OP_JUDGES) \
 X(RELEASE,    15, getattr,  none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(READ,       16, io,       count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_OUT,  0) \
 X(WRITE,      17, io,       count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_IN,   RPC_OP_MUTATES) \

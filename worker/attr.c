@@ -9,8 +9,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "worker/cred.h"
 #include "worker/handle.h"
+#include "worker/killpriv.h"
 #include "worker/ops.h"
 #include "worker/resolve.h"
 
@@ -85,21 +85,21 @@ open_for_size(const struct rpc_setattr *q, const struct inode *in, struct file_u
 static int
 set_size(const struct rpc_setattr *q, int fd)
 {
-	bool begun = false;
-	struct stat st;
+	struct killpriv k;
 	int r;
 
 	if (q->size > INT64_MAX)
 		return -EINVAL;
-	if (q->valid & RPC_SET_KILLPRIV) {
-		if (fstat(fd, &st) == -1)
-			return -errno;
-		begun = killpriv_begin(st.st_mode);
-	}
+	r = killpriv_drop_remapped(fd, S_IFREG);
+	if (r != 0)
+		return r;
+	killpriv_none(&k);
+	if (q->f.hflags & RPC_FILE_KILLPRIV)
+		killpriv_begin(&k, fd, q->f.gid);
 	do
 		r = ftruncate(fd, (off_t)q->size) == -1 ? -errno : 0;
 	while (r == -EINTR);
-	killpriv_end(begun);
+	killpriv_end(&k, r == 0);
 	return r;
 }
 

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -123,21 +122,11 @@ cred_restore(const struct cred *c)
 	errno = saved;
 }
 
-/* The kernel's own rule (setattr_should_drop_suidgid), except that the caller's groups are not known here: a set-group-ID
- * bit without group execution is no privilege, and stays. */
-static bool
-has_privilege_bits(mode_t mode)
-{
-	return (mode & S_ISUID) != 0 || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
-}
-
 bool
-killpriv_begin(mode_t mode)
+cred_drop_fsetid(void)
 {
 	struct __user_cap_data_struct data[2];
 
-	if (!S_ISREG(mode) || !has_privilege_bits(mode))
-		return false;
 	if (caps_get(data) != 0)
 		die("capabilities, unreadable,");
 	if ((data[0].effective & (1u << CAP_FSETID)) == 0)
@@ -149,17 +138,25 @@ killpriv_begin(mode_t mode)
 }
 
 void
-killpriv_end(bool begun)
+cred_restore_fsetid(void)
 {
 	struct __user_cap_data_struct data[2];
 	int saved = errno;
 
-	if (!begun)
-		return;
 	if (caps_get(data) != 0)
 		die("CAP_FSETID");
 	data[0].effective |= 1u << CAP_FSETID;
 	if (caps_set(data) != 0)
 		die("CAP_FSETID");
+	errno = saved;
+}
+
+void
+cred_restore_group(void)
+{
+	int saved = errno;
+
+	if (syscall(SYS_setresgid, -1, my_gid, -1) == -1)
+		die("my group id");
 	errno = saved;
 }

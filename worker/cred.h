@@ -37,12 +37,10 @@ gid_t cred_group(gid_t gid);
 /* Keeps errno. */
 void cred_restore(const struct cred *);
 
-/*
- * Work without CAP_FSETID, so that the kernel clears set-id bits as it does for a plain caller. mode: of the file about
- * to be changed; without bits to lose nothing happens. Returns whether killpriv_end() must undo something.
- */
-bool killpriv_begin(mode_t mode);
-/* Keeps errno. */
-void killpriv_end(bool begun);
+/* Give up CAP_FSETID, if this thread has it: returns whether, then cred_restore_fsetid() is due. Keep errno. */
+bool cred_drop_fsetid(void);
+void cred_restore_fsetid(void);
+/* Be in the worker's own group again. Keeps errno. */
+void cred_restore_group(void);
 
 #endif

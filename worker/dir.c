@@ -34,12 +34,14 @@ op_OPENDIR(struct lane *l, const struct rpc_hdr *h)
 	struct rpc_opened *reply;
 	struct inode *in;
 	struct statx st;
+	uint32_t flags;
 	int fd, r;
 
 	r = resolve_node(q->node, &in);
 	if (r != 0)
 		return r;
-	fd = ops_open(in, (q->flags & ~(uint32_t)(O_TRUNC | O_DIRECT)) | O_DIRECTORY, 0, &st);
+	flags = (q->flags & ~(uint32_t)(O_TRUNC | O_DIRECT)) | O_DIRECTORY;
+	fd = ops_open(in, &flags, 0, RPC_NO_GID, &st);
 	r = fd < 0 ? fd : handle_add_dir(q->fh, in, fd);
 	inode_put(in);
 	if (r != 0)
@@ -220,7 +222,8 @@ fill(struct listing *d, bool *more)
 
 /*
  * Some file systems hand out offsets that lseek() refuses (bit 63): find the entry by reading on from the beginning.
- * Entries behind it that came in the same piece are taken at once.
+ * Entries behind it that came in the same piece are taken at once; if there are none, the fd stands where the listing
+ * goes on. Returns 0, 1 if the entry is not there (any more), or a negative errno.
  */
 static int
 seek_by_reading(struct listing *d, uint64_t offset)
@@ -235,13 +238,14 @@ seek_by_reading(struct listing *d, uint64_t offset)
 			const struct dirent64 *e = (const void *)(buf + at);
 
 			at += e->d_reclen;
-			if ((uint64_t)e->d_off == offset) {
-				take_entries(d, buf + at, (size_t)(n - at));
-				return 0;
-			}
+			if ((uint64_t)e->d_off != offset)
+				continue;
+			if (!take_entries(d, buf + at, (size_t)(n - at)) && d->used == 0)
+				return -EINVAL;
+			return 0;
 		}
 	}
-	return n == -1 ? -errno : 0;
+	return n == -1 ? -errno : 1;
 }
 
 static int
@@ -256,10 +260,11 @@ list(struct listing *d, struct handle *pos, uint64_t offset)
 			r = -errno;
 			if (r != -EINVAL || offset >> 63 == 0)
 				return r;
-			r = seek_by_reading(d, offset);
 			if (pos != NULL)
 				pos->pos_valid = false;
-			return r;
+			r = seek_by_reading(d, offset);
+			if (r != 0 || d->used > 0)
+				return r > 0 ? 0 : r;
 		}
 	}
 	r = fill(d, &more);

@@ -81,7 +81,7 @@ static int
 make_as_caller(const struct rpc_create *q, int dirfd)
 {
 	const char *name = rpc_name1(RPC_REQUEST, &q->h);
-	const int flags = (int)q->flags & (O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC);
+	const int flags = (int)q->flags & ops_open_mask() & ~O_DIRECTORY;
 	struct cred cred;
 	int r;
 
@@ -363,28 +363,39 @@ op_LINK(struct lane *l, const struct rpc_hdr *h)
 	return r;
 }
 
+/* May a CREATE on a read-only share open what is there? (spec/fuse.md section 7) */
+static int
+create_readonly(uint32_t flags)
+{
+	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_EXCL) != 0)
+		return -EROFS;
+	return (flags & O_TRUNC) != 0 ? -EINVAL : 0;
+}
+
 /*
  * The file of a CREATE exists: open it as OPEN would, with the worker's own credentials. past: of a request sent again;
- * what was made already is neither emptied again nor refused for being there.
+ * what was made already is neither emptied again nor refused for being there. *flags: as of ops_open().
  */
 static int
 create_existing(const struct rpc_create *q, const struct journal_past *past, int dirfd, int *fd,
-    struct inode **in, struct statx *st)
+    uint32_t *flags, struct inode **in, struct statx *st)
 {
-	uint32_t flags = q->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_DIRECT | O_NOATIME);
 	int r;
 
+	*flags = q->flags;
 	r = resolve_new_name(dirfd, rpc_name1(RPC_REQUEST, &q->h), in, st);
 	if (r != 0)
 		return r;
-	if (replay_is_done(past))
-		flags &= ~(uint32_t)O_TRUNC;
+	if (ops_readonly())
+		r = create_readonly(*flags);
+	else if (replay_is_done(past))
+		*flags &= ~(uint32_t)O_TRUNC;
 	else if ((q->flags & O_EXCL) != 0 && !replay_made(q, dirfd, *in, st))
 		r = -EEXIST;
 	if (r == 0 && (*in)->type == S_IFDIR)
 		r = -EISDIR;
 	if (r == 0)
-		r = ops_open(*in, flags, q->oflags, st);
+		r = ops_open(*in, flags, q->oflags, q->gid, st);
 	if (r < 0) {
 		inode_forget(*in, 1, false);
 		inode_put(*in);
@@ -395,15 +406,21 @@ create_existing(const struct rpc_create *q, const struct journal_past *past, int
 }
 
 static int
-create_file(struct lane *l, const struct rpc_create *q, int dirfd, int *fd, struct inode **in,
-    struct statx *st)
+create_file(struct lane *l, const struct rpc_create *q, int dirfd, int *fd, uint32_t *flags,
+    struct inode **in, struct statx *st)
 {
 	const struct journal_past *past = journal_past(&l->journal, &q->h);
 	const bool exclusive = (q->flags & O_EXCL) != 0 && past == NULL;
 	int r = -ENOENT;
 
+	*flags = q->flags;
+	if (ops_readonly()) {
+		r = create_existing(q, NULL, dirfd, fd, flags, in, st);
+		return r == -ENOENT ? -EROFS : r;
+	}
 	if (replay_is_done(past))
-		return past->error != 0 ? past->error : create_existing(q, past, dirfd, fd, in, st);
+		return past->error != 0 ? past->error
+					: create_existing(q, past, dirfd, fd, flags, in, st);
 	journal_begin(&l->journal, &q->h, NULL, NULL);
 	for (int i = 0; i < CREATE_TRIES && r == -ENOENT; i++) {
 		r = make_as_caller(q, dirfd);
@@ -417,7 +434,7 @@ create_file(struct lane *l, const struct rpc_create *q, int dirfd, int *fd, stru
 		}
 		if (r != -EEXIST || exclusive)
 			break;
-		r = create_existing(q, past, dirfd, fd, in, st);
+		r = create_existing(q, past, dirfd, fd, flags, in, st);
 	}
 	journal_done(&l->journal, &q->h, r);
 	return r;
@@ -430,17 +447,17 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 	struct rpc_created *reply;
 	struct inode *dir, *in;
 	struct statx st;
+	uint32_t flags;
 	int fd = -1, r;
 
-	if ((q->flags & O_ACCMODE) == O_ACCMODE ||
-	    (q->oflags & ~(uint32_t)(RPC_OPEN_ALL | RPC_CREATE_GROUPS)) != 0)
+	if ((q->oflags & ~(uint32_t)(RPC_OPEN_ALL | RPC_CREATE_GROUPS)) != 0)
 		return -EINVAL;
 	r = resolve_node(q->dir, &dir);
 	if (r != 0)
 		return r;
-	r = create_file(l, q, inode_fd(dir), &fd, &in, &st);
+	r = create_file(l, q, inode_fd(dir), &fd, &flags, &in, &st);
 	if (r == 0) {
-		r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, &st);
+		r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, &st);
 		if (r < 0) {
 			inode_forget(in, 1, false);
 			inode_put(in);
@@ -450,6 +467,8 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 		vault_put(l, in, dir);
 		reply = lane_reply(l, h);
 		ops_entry(&reply->e, in, dir, &st);
+		if (ops_is_wronly(flags, q->oflags))
+			reply->e.flags |= RPC_ENTRY_WRONLY;
 		if (r == 1)
 			lane_donate(l, reply, fd, in->node, q->fh);
 		inode_put(in);

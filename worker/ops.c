@@ -6,8 +6,8 @@
 #include <fcntl.h>
 
 #include "common/fd.h"
-#include "worker/cred.h"
 #include "worker/handle.h"
+#include "worker/killpriv.h"
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
@@ -68,38 +68,71 @@ ops_reply_entry(struct lane *l, const struct rpc_hdr *h, struct inode *in, struc
 	return 0;
 }
 
-bool
-ops_may_donate(mode_t mode, int flags, uint32_t oflags)
+/* May this fd be given away? */
+static bool
+may_donate(int fd, mode_t mode, int flags, uint32_t oflags)
 {
 	if ((device.flags & DEV_NO_DONATION) != 0 || (oflags & RPC_OPEN_NODONATE) != 0 ||
 	    !S_ISREG(mode))
 		return false;
-	return (flags & O_ACCMODE) == O_RDONLY || (mode & (S_ISUID | S_ISGID)) == 0;
+	/* What the front's writes would wrongly cost the file, or would not cost it. */
+	return (flags & O_ACCMODE) == O_RDONLY ||
+	    ((mode & (S_ISUID | S_ISGID)) == 0 && !killpriv_has_remapped(fd, mode));
 }
 
 int
-ops_open(const struct inode *in, uint32_t flags, uint32_t oflags, struct statx *st)
+ops_open_mask(void)
 {
-	const int mask = O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT |
-	    O_NOATIME | O_DIRECTORY;
-	bool begun = false;
+	return O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECTORY |
+	    ((device.flags & DEV_DIRECT_IO) != 0 ? O_DIRECT : 0) |
+	    ((device.flags & DEV_NOATIME) != 0 ? O_NOATIME : 0);
+}
+
+bool
+ops_is_wronly(uint32_t flags, uint32_t oflags)
+{
+	return (oflags & RPC_OPEN_READ_TOO) != 0 && (flags & O_ACCMODE) == O_WRONLY;
+}
+
+bool
+ops_readonly(void)
+{
+	return (device.flags & DEV_READONLY) != 0;
+}
+
+/* As resolve_open(); where O_RDWR is only the better O_WRONLY, *flags says what it became. */
+static int
+open_either(const struct inode *in, uint32_t *flags, uint32_t oflags)
+{
+	int fd = resolve_open(in, (int)*flags & ops_open_mask());
+
+	if (fd != -EACCES || (oflags & RPC_OPEN_READ_TOO) == 0)
+		return fd;
+	*flags = (*flags & ~(uint32_t)O_ACCMODE) | O_WRONLY;
+	return resolve_open(in, (int)*flags & ops_open_mask());
+}
+
+int
+ops_open(const struct inode *in, uint32_t *flags, uint32_t oflags, uint32_t gid, struct statx *st)
+{
+	const bool trunc = (*flags & O_TRUNC) != 0;
+	struct killpriv k;
 	int fd, r;
 
-	if ((flags & O_ACCMODE) == O_ACCMODE)
-		return -EINVAL;
-	if ((oflags & RPC_OPEN_KILLPRIV) != 0 && (flags & O_TRUNC) != 0) {
-		r = resolve_statx(inode_fd(in), "", st);
-		if (r != 0)
-			return r;
-		begun = killpriv_begin(st->stx_mode);
-	}
-	fd = resolve_open(in, (int)flags & mask);
-	killpriv_end(begun);
+	if (ops_readonly() && ((*flags & O_ACCMODE) != O_RDONLY || trunc))
+		return -EROFS;
+	killpriv_none(&k);
+	if (trunc && (oflags & RPC_OPEN_KILLPRIV) != 0)
+		killpriv_begin(&k, inode_fd(in), gid);
+	fd = open_either(in, flags, oflags);
+	killpriv_end(&k, fd >= 0);
 	if (fd < 0)
 		return fd;
 	r = resolve_statx(fd, "", st);
 	if (r == 0 && (st->stx_mode & S_IFMT) != in->type)
 		r = -EBADF;
+	if (r == 0 && trunc)
+		r = killpriv_drop_remapped(fd, st->stx_mode);
 	if (r != 0) {
 		fd_close(&fd);
 		return r;
@@ -111,8 +144,10 @@ int
 ops_settle_open(
     int fd, struct inode *in, uint64_t fh, int flags, uint32_t oflags, const struct statx *st)
 {
-	if (ops_may_donate(st->stx_mode, flags, oflags))
+	if (may_donate(fd, st->stx_mode, flags, oflags))
 		return 1;
+	if (S_ISDIR(st->stx_mode))
+		return handle_add_dir(fh, in, fd);
 	inode_set(in, INODE_SERVED);
 	return handle_add(fh, in->node, fd, false, false);
 }

@@ -24,8 +24,11 @@ RPC_OPS(X)
 /* What the START message says of the device. ops_init(): before threads exist. */
 void ops_init(const struct ctl_device *);
 const struct ctl_device *ops_device(void);
-/* May this fd be given away? flags: open flags; mode: of the file; oflags: RPC_OPEN_*. */
-bool ops_may_donate(mode_t mode, int flags, uint32_t oflags);
+bool ops_readonly(void);
+/* The O_* flags of the guest that may reach a file. */
+int ops_open_mask(void);
+/* Was RPC_OPEN_READ_TOO denied? flags: as ops_open() left them. */
+bool ops_is_wronly(uint32_t flags, uint32_t oflags);
 
 /* Fill an entry reply; parent decides whether it is a submount (NULL: it is not). */
 void ops_entry(struct rpc_entry_body *, const struct inode *, const struct inode *parent,
@@ -47,7 +50,11 @@ int ops_reply_count(struct lane *, const struct rpc_hdr *, uint64_t count);
 int ops_settle_open(
     int fd, struct inode *, uint64_t fh, int flags, uint32_t oflags, const struct statx *);
 
-/* Open an inode for a guest: flags and oflags of an OPEN request; checks what was opened. */
-int ops_open(const struct inode *, uint32_t flags, uint32_t oflags, struct statx *);
+/*
+ * Open an inode for a guest, by flags (in: as requested; out: as opened), oflags and gid of an OPEN request; checks what
+ * was opened. *st: its attributes then.
+ */
+int ops_open(const struct inode *, uint32_t *flags, uint32_t oflags, uint32_t gid,
+    struct statx *st) ATTR_MUSTCHECK;
 
 #endif

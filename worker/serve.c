@@ -164,6 +164,20 @@ reply_error(struct lane *l, const struct rpc_hdr *h, int error)
 		fatalx("lane %u: no room for an error", l->nr);
 }
 
+/* One request: 0 when its reply is made, else its error. */
+static int
+serve_one(struct lane *l, const struct rpc_hdr *h)
+{
+	const uint32_t flags = rpc_op(h->op)->flags;
+	int r;
+
+	if (ops_readonly() && (flags & RPC_OP_MUTATES) != 0 && (flags & RPC_OP_JUDGES) == 0)
+		return -EROFS;
+	r = handlers[h->op](l, h);
+	/* It is not the guest's process that has too many files open. */
+	return r == -EMFILE ? -ENFILE : r;
+}
+
 static void
 serve_batch(struct lane *l)
 {
@@ -178,7 +192,7 @@ serve_batch(struct lane *l)
 	for (h = rpc_first(l->in); h != NULL; h = next) {
 		next = rpc_next(l->in, h);
 		CRASH_POISON(h);
-		r = handlers[h->op](l, h);
+		r = serve_one(l, h);
 		if (r < 0)
 			reply_error(l, h, r);
 		if (next != NULL && now_ns() - l->began > FLUSH_AFTER_NS) {

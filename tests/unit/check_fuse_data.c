@@ -298,16 +298,23 @@ START_TEST(wrong_kind)
 
 	rig_ask(FUSE_READDIR, FILE_NODE, f, 40, NULL, 0);
 	rig_expect_error(-ENOTDIR);
-	rig_ask(FUSE_FSYNCDIR, FILE_NODE, f, 16, NULL, 0);
-	rig_expect_error(-ENOTDIR);
 	rig_ask(FUSE_READ, DIR_NODE, d, 40, NULL, 0);
 	rig_expect_error(-EISDIR);
 	rig_ask(FUSE_WRITE, DIR_NODE, d, 40, "x", 1);
-	rig_expect_error(-EISDIR);
+	rig_expect_error(-EBADF);
 	rig_ask(FUSE_FALLOCATE, DIR_NODE, d, 32, NULL, 0);
+	rig_expect_error(-EBADF);
+	rig_ask(FUSE_LSEEK, DIR_NODE, d, 24, NULL, 0);
 	rig_expect_error(-EISDIR);
-	rig_ask(FUSE_OPEN, FILE_NODE, (const uint32_t[]){ O_ACCMODE, 0 }, 8, NULL, 0);
-	rig_expect_error(-EINVAL);
+	rig_ask(FUSE_FLUSH, DIR_NODE, d, 24, NULL, 0);
+	rig_body(0);
+	/* Either kind of FSYNC syncs either kind of handle, as that one. */
+	rig_ask(FUSE_FSYNCDIR, FILE_NODE, f, 16, NULL, 0);
+	ck_assert_uint_eq(((const struct rpc_sync *)rig_rpc(RPC_FSYNC))->isdir, 0);
+	ck_assert(fake_answer_error(-EIO));
+	rig_ask(FUSE_FSYNC, DIR_NODE, d, 16, NULL, 0);
+	ck_assert_uint_eq(((const struct rpc_sync *)rig_rpc(RPC_FSYNC))->isdir, 1);
+	ck_assert(fake_answer_error(-EIO));
 } END_TEST
 
 int

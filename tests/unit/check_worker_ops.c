@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -275,7 +276,11 @@ START_TEST(donation)
 	ck_assert_int_eq(rig_open(1, 7, O_TMPFILE | O_RDWR, 0, &fd), -EISDIR);
 	ck_assert_int_eq(rig_open(1, 7, O_RDONLY, 0, &fd), 0);
 	ck_assert_int_eq(fd, -1);
-	ck_assert_int_eq(rig_open((uint64_t)n, 8, O_ACCMODE, 0, &fd), -EINVAL);
+	/* Access mode 3 is for ioctl alone: neither read nor written. */
+	ck_assert_int_eq(rig_open((uint64_t)n, 8, O_ACCMODE, 0, &fd), 0);
+	ck_assert_int_eq(pread(fd, buf, 1, 0), -1);
+	ck_assert_int_eq(pwrite(fd, buf, 1, 0), -1);
+	close(fd);
 	ck_assert_int_eq(rig_open((uint64_t)n, 8, O_RDONLY, 0x80, &fd), -EINVAL);
 }
 END_TEST
@@ -368,6 +373,11 @@ START_TEST(files_of_the_worker)
 	fa->f = f;
 	fa->offset = INT64_MAX;
 	fa->length = 2;
+	ck_assert_int_eq(rig_call()->error, -EFBIG);
+	fa = rig_add(0, RPC_FALLOCATE, NULL, 0, NULL, NULL);
+	fa->f = f;
+	fa->offset = UINT64_C(1) << 63;
+	fa->length = 2;
 	ck_assert_int_eq(rig_call()->error, -EINVAL);
 	s = rig_add(0, RPC_LSEEK, NULL, 0, NULL, NULL);
 	s->f = f;
@@ -410,57 +420,259 @@ START_TEST(files_of_the_worker)
 }
 END_TEST
 
+/* Each operation that changes content, on file "k" (node, opened as f). */
+static int
+change(unsigned how, uint64_t node, struct rpc_file f)
+{
+	struct rpc_setattr *s;
+	struct rpc_fallocate *fa;
+	struct rpc_copy *c;
+	struct rpc_open *o;
+	struct rpc_hdr *a;
+	int64_t source;
+
+	switch (how) {
+	case 0:
+		return (int)rig_io(RPC_WRITE, f, 0, (char[]){ "x" }, 1, 0) == 1 ? 0 : -EIO;
+	case 1:
+		return (int)rig_io(RPC_WRITE, f, 0, (char[]){ "x" }, 1, RPC_IO_APPEND) == 1 ? 0 : -EIO;
+	case 2:
+		s = rig_add(0, RPC_SETATTR, NULL, 0, NULL, NULL);
+		s->f = f;
+		s->f.hflags &= ~(uint32_t)RPC_FILE_HANDLE;
+		s->valid = RPC_SET_SIZE;
+		s->size = 1;
+		break;
+	case 3:
+		fa = rig_add(0, RPC_FALLOCATE, NULL, 0, NULL, NULL);
+		fa->f = f;
+		fa->length = 8192;
+		break;
+	case 4:
+		source = rig_lookup(1, "source");
+		c = rig_add(0, RPC_COPY, NULL, 0, NULL, NULL);
+		c->in = file((uint64_t)source, 77, O_RDONLY);
+		c->out = f;
+		c->len = 3;
+		break;
+	default:
+		o = rig_add(0, RPC_OPEN, NULL, 0, NULL, NULL);
+		o->node = node;
+		o->fh = 78;
+		o->flags = O_WRONLY | O_TRUNC;
+		o->oflags = (f.hflags & RPC_FILE_KILLPRIV) != 0 ? RPC_OPEN_KILLPRIV : 0;
+		o->gid = f.gid;
+		break;
+	}
+	a = rig_call();
+	for (size_t i = 0; i < rig.lane[0].nfds; i++)
+		close(rig.lane[0].fds[i]);
+	return a->error;
+}
+#define CHANGES 6
+
+/* K1: what the kernel's rule for a caller without CAP_FSETID leaves; mode 0 in "kill": the caller has it. */
+static const struct {
+	mode_t mode;
+	gid_t gid; /* of the file */
+	uint32_t caller;
+	bool kill;
+	mode_t after;
+} kills[] = {
+	{ 06755, 0, 7, false, 06755 }, { 02644, 5, 7, false, 02644 }, { 06755, 0, 0, true, 0755 },
+	{ 06755, 5, 7, true, 0755 }, { 06755, 5, RPC_NO_GID, true, 0755 }, { 04644, 5, 7, true, 0644 },
+	{ 02755, 5, 5, true, 0755 },
+	/* The group may not execute: it is a privilege only of those outside. */
+	{ 02644, 5, 5, true, 02644 }, { 02644, 0, 0, true, 02644 }, { 02644, 5, 7, true, 0644 },
+	{ 02644, 0, 7, true, 0644 }, { 02644, 65534, 7, true, 0644 }, { 02644, 5, RPC_NO_GID, true, 02644 },
+	{ 06644, 5, 5, true, 02644 }, { 06644, 5, 7, true, 0644 }, { 06644, 0, RPC_NO_GID, true, 02644 },
+	{ 06644, 5, RPC_NO_GID, true, 02644 },
+};
+
+static void
+killpriv_all(void)
+{
+	const size_t n = sizeof(kills) / sizeof(kills[0]);
+
+	host_file("source", "abc", 0644);
+	for (unsigned i = 0; i < n * CHANGES; i++) {
+		struct rpc_file f;
+		int64_t node;
+		int fd;
+
+		host_file("k", "abc", 0600);
+		ck_assert_int_eq(chown(rig_path("k"), 1234, kills[i / CHANGES].gid), 0);
+		ck_assert_int_eq(chmod(rig_path("k"), kills[i / CHANGES].mode), 0);
+		node = rig_lookup(1, "k");
+		ck_assert_int_eq(rig_open((uint64_t)node, 1, O_RDWR, 0, &fd), 0);
+		ck_assert_int_eq(fd, -1);
+		f = file((uint64_t)node, 1, O_RDWR);
+		f.gid = kills[i / CHANGES].caller;
+		f.hflags |= kills[i / CHANGES].kill ? RPC_FILE_KILLPRIV : 0;
+		ck_assert_int_eq(change(i % CHANGES, (uint64_t)node, f), 0);
+		ck_assert_msg((host("k").st_mode & 07777) == kills[i / CHANGES].after,
+		    "row %u, change %u: mode %o", i / CHANGES, i % CHANGES, host("k").st_mode & 07777);
+		/* The thread is itself again: it makes root's files, and chmod keeps S_ISGID of a foreign group. */
+		ck_assert_int_gt(rig_made(RPC_MKNOD, 1, "r", NULL, S_IFREG | 0644), 0);
+		ck_assert_uint_eq(host("r").st_gid, 0);
+		unlink(rig_path("r"));
+		unlink(rig_path("k"));
+	}
+}
+
 START_TEST(killpriv)
 {
 	struct rpc_setattr *q;
-	struct rpc_file f;
 	int64_t n;
-	int fd;
 
-	host_file("f", "abc", 06755);
-	n = rig_lookup(1, "f");
-	ck_assert_int_eq(rig_open((uint64_t)n, 1, O_RDWR, 0, &fd), 0);
-	ck_assert_int_eq(fd, -1);
-	f = file((uint64_t)n, 1, O_RDWR);
-	ck_assert_int_eq(rig_io(RPC_WRITE, f, 0, (char[]){ "x" }, 1, 0), 1);
-	ck_assert_uint_eq(host("f").st_mode & 07777, 06755);
-	ck_assert_int_eq(rig_io(RPC_WRITE, f, 0, (char[]){ "x" }, 1, RPC_IO_KILLPRIV), 1);
-	ck_assert_uint_eq(host("f").st_mode & 07777, 0755);
-
-	ck_assert_int_eq(chmod(rig_path("f"), 06755), 0);
-	q = rig_add(0, RPC_SETATTR, NULL, 0, NULL, NULL);
-	q->f.node = (uint64_t)n;
-	q->valid = RPC_SET_SIZE;
-	q->size = 2;
-	ck_assert_int_eq(rig_call()->error, 0);
-	ck_assert_uint_eq(host("f").st_mode & 07777, 06755);
-	q = rig_add(0, RPC_SETATTR, NULL, 0, NULL, NULL);
-	q->f.node = (uint64_t)n;
-	q->valid = RPC_SET_SIZE | RPC_SET_KILLPRIV;
-	q->size = 1;
-	ck_assert_int_eq(rig_call()->error, 0);
-	ck_assert_uint_eq(host("f").st_mode & 07777, 0755);
-
-	/* K1: S_ISGID without group execution stays */
-	ck_assert_int_eq(chmod(rig_path("f"), 02644), 0);
-	ck_assert_int_eq(rig_open((uint64_t)n, 2, O_RDWR | O_TRUNC, RPC_OPEN_KILLPRIV, &fd), 0);
-	ck_assert_uint_eq(host("f").st_mode & 07777, 02644);
-	ck_assert_uint_eq(host("f").st_size, 0);
-	ck_assert_int_eq(chmod(rig_path("f"), 04755), 0);
-	ck_assert_int_eq(rig_open((uint64_t)n, 3, O_RDWR | O_TRUNC, RPC_OPEN_KILLPRIV, &fd), 0);
-	ck_assert_uint_eq(host("f").st_mode & 07777, 0755);
-	if (fd >= 0)
-		close(fd);
-	/* and the thread has its capability back: chmod keeps S_ISGID of a foreign group */
-	ck_assert_int_eq(chown(rig_path("f"), 5, 5), 0);
+	killpriv_all();
+	host_file("k", "abc", 0644);
+	ck_assert_int_eq(chown(rig_path("k"), 5, 5), 0);
+	n = rig_lookup(1, "k");
 	q = rig_add(0, RPC_SETATTR, NULL, 0, NULL, NULL);
 	q->f.node = (uint64_t)n;
 	q->valid = RPC_SET_MODE;
 	q->mode = 02755;
 	ck_assert_int_eq(rig_call()->error, 0);
-	ck_assert_uint_eq(host("f").st_mode & 07777, 02755);
+	ck_assert_uint_eq(host("k").st_mode & 07777, 02755);
 }
 END_TEST
+
+/* tmpfs does not drop the bits by itself at a fallocate. */
+START_TEST(killpriv_on_tmpfs)
+{
+	killpriv_all();
+}
+END_TEST
+
+static void
+tmpfs_setup(void)
+{
+	rig_setup();
+	ck_assert_int_eq(mkdir(rig_path("m"), 0755), 0);
+	ck_assert_int_eq(mount("test", rig_path("m"), "tmpfs", 0, "size=1m"), 0);
+	strcat(rig.share, "/m");
+	rig_start();
+}
+
+static void
+tmpfs_teardown(void)
+{
+	ck_assert_int_eq(umount2(rig.share, MNT_DETACH), 0);
+	*strrchr(rig.share, '/') = '\0';
+	rig_teardown();
+}
+
+/* P2: a worker without privileges, and a file that may only be written. */
+START_TEST(write_only)
+{
+	struct rpc_create *q;
+	struct rpc_created *a;
+	struct rpc_open *o;
+	int64_t n;
+
+	host_file("w", "abc", 0200);
+	ck_assert_int_eq(chown(rig_path("w"), 65534, 65534), 0);
+	n = rig_lookup(1, "w");
+	for (unsigned i = 0; i < 4; i++) {
+		const bool donated = i % 2 == 0;
+		int fd = -1;
+
+		if (i < 2) {
+			o = rig_add(0, RPC_OPEN, NULL, 0, NULL, NULL);
+			o->node = (uint64_t)n;
+			o->fh = 1;
+			o->flags = O_RDWR;
+			o->oflags = RPC_OPEN_READ_TOO | (donated ? 0 : RPC_OPEN_NODONATE);
+			ck_assert_int_eq(rig_call()->error, 0);
+			ck_assert_uint_eq(((struct rpc_opened *)rpc_first(rig.lane[0].in))->flags, RPC_OPENED_WRONLY);
+		} else {
+			q = rig_make(RPC_CREATE, 1, "w", NULL, 0644);
+			q->uid = q->gid = 65534;
+			q->fh = 1;
+			q->flags = O_RDWR;
+			q->oflags = RPC_OPEN_READ_TOO | (donated ? 0 : RPC_OPEN_NODONATE);
+			a = (void *)rig_call();
+			ck_assert_int_eq(a->h.error, 0);
+			ck_assert_uint_eq(a->e.flags, RPC_ENTRY_WRONLY);
+		}
+		ck_assert_uint_eq(rig.lane[0].nfds, donated);
+		if (donated) {
+			fd = rig.lane[0].fds[0];
+			ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_WRONLY);
+			close(fd);
+		}
+		ck_assert_int_eq((int)rig_io(RPC_WRITE, file((uint64_t)n, 1, O_WRONLY), 0, (char[]){ "x" }, 1, 0), 1);
+	}
+	/* Without the wish it is what it was. */
+	ck_assert_int_eq(rig_open((uint64_t)n, 2, O_RDWR, 0, &(int){ 0 }), -EACCES);
+}
+END_TEST
+
+static void
+rootless_setup(void)
+{
+	rig_setup();
+	rig.opt.sandbox = SANDBOX_NONE;
+	rig.opt.uid = 65534;
+	ck_assert_int_eq(chown(rig.share, 65534, 65534), 0);
+	rig_start();
+}
+
+/* Whatever the front says, a read-only worker changes nothing. */
+START_TEST(readonly)
+{
+	struct rpc_create *q;
+	int64_t n, d;
+	int fd;
+
+	host_file("f", "abc", 0644);
+	n = rig_lookup(1, "f");
+	d = 1;
+	for (uint16_t nr = 1; nr < RPC_OP_END; nr++) {
+		const struct rpc_op *op = rpc_op(nr);
+		const char *n1 = op == NULL || op->n1 == RPC_K_NONE ? NULL : op->n1 == RPC_K_XATTR ? "user.a" : "f";
+		struct rpc_node *r;
+
+		if (op == NULL || (op->flags & RPC_OP_MUTATES) == 0 || nr == RPC_CREATE)
+			continue;
+		r = rig_add(0, nr, NULL, 0, n1, op->n2 == RPC_K_NONE ? NULL : "g");
+		r->node = (uint64_t)(n1 == NULL || op->n1 == RPC_K_XATTR ? n : d);
+		ck_assert_msg(rig_call()->error == -EROFS, "%s", op->name);
+	}
+	ck_assert_int_eq(rig_open((uint64_t)n, 1, O_RDWR, 0, &fd), -EROFS);
+	ck_assert_int_eq(rig_open((uint64_t)n, 1, O_WRONLY, 0, &fd), -EROFS);
+	ck_assert_int_eq(rig_open((uint64_t)n, 1, O_RDONLY | O_TRUNC, 0, &fd), -EROFS);
+	ck_assert_int_eq(rig_open((uint64_t)n, 1, O_RDONLY, 0, &fd), 0);
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(fd);
+	static const struct {
+		const char *name;
+		uint32_t flags;
+		int error;
+	} creates[] = {
+		{ "new", O_RDONLY, -EROFS }, { "new", O_RDWR | O_EXCL, -EROFS }, { "f", O_RDONLY, 0 },
+		{ "f", O_RDWR, -EROFS }, { "f", O_RDONLY | O_EXCL, -EROFS }, { "f", O_RDONLY | O_TRUNC, -EINVAL },
+	};
+	for (unsigned i = 0; i < sizeof(creates) / sizeof(creates[0]); i++) {
+		q = rig_make(RPC_CREATE, 1, creates[i].name, NULL, 0644);
+		q->flags = creates[i].flags;
+		ck_assert_int_eq(rig_call()->error, creates[i].error);
+		for (size_t k = 0; k < rig.lane[0].nfds; k++)
+			close(rig.lane[0].fds[k]);
+	}
+	ck_assert_int_eq(access(rig_path("new"), F_OK), -1);
+	ck_assert_uint_eq(host("f").st_size, 3);
+}
+END_TEST
+
+static void
+readonly_setup(void)
+{
+	rig_setup();
+	rig.opt.dev.flags |= DEV_READONLY;
+	rig_start();
+}
 
 int
 main(void)
@@ -473,5 +685,8 @@ main(void)
 
 	for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		rig_add_test(s, tests[i], rig_plain, rig_teardown, 1);
+	rig_add_test(s, killpriv_on_tmpfs, tmpfs_setup, tmpfs_teardown, 1);
+	rig_add_test(s, write_only, rootless_setup, rig_teardown, 1);
+	rig_add_test(s, readonly, readonly_setup, rig_teardown, 1);
 	return rig_run(s);
 }
