@@ -19,7 +19,7 @@ print_seccomp(const struct options *o)
 	const char *arg = o->print_json ? "--print-seccomp=json" : "--print-seccomp";
 	int r = -EINVAL;
 
-	logsink_init(o->log_level);
+	logsink_init(o->log_level, NULL);
 	switch (o->print_role) {
 	case PRINT_FRONT:
 		r = spawn_become(CHILD_FRONT, arg);
