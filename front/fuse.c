@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "front/fuse_abi.h"
 #include "front/nodes.h"
 
 #define IN_HEADER sizeof(struct fuse_in_header)
@@ -32,8 +33,10 @@ struct fuse_op {
 };
 
 /* clang-format off */
-#define OP(nr, func, in, out, f) \
-	[FUSE_##nr] = { .name = #nr, .fn = func, .fixed = in, .body = out, .flags = f }
+#define OP_ROW(index, nr, func, in, out, f) \
+	[index] = { .name = #nr, .fn = func, .fixed = in, .body = out, .flags = f }
+#define OP(nr, ...)	OP_ROW(FUSE_##nr, nr, __VA_ARGS__)
+#define OP_NEW(nr, ...)	OP_ROW(ABI_##nr, nr, __VA_ARGS__)
 #define ENTRY	sizeof(struct fuse_entry_out)
 
 static const struct fuse_op ops[] = {
@@ -77,6 +80,9 @@ static const struct fuse_op ops[] = {
 	OP(COPY_FILE_RANGE, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct fuse_write_out),
 	    F_CHANGES),
 	OP(SYNCFS, fuse_syncfs, 0, 0, F_NODE),
+	OP(IOCTL, fuse_ioctl, sizeof(struct fuse_ioctl_in), 0, F_NODE),
+	OP_NEW(STATX, fuse_statx, sizeof(struct abi_statx_in), sizeof(struct abi_statx_out), F_NODE),
+	OP_NEW(COPY_FILE_RANGE_64, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct abi_copy_out), 0),
 };
 /* clang-format on */
 

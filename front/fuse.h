@@ -78,6 +78,10 @@ FUSE_FN(fuse_releasedir);
 /* fuse_dir.c */
 FUSE_FN(fuse_readdir);
 FUSE_FN(fuse_readdirplus);
+/* fuse_statx.c */
+FUSE_FN(fuse_statx);
+/* fuse_ioctl.c */
+FUSE_FN(fuse_ioctl);
 /* data.c */
 FUSE_FN(fuse_read);
 FUSE_FN(fuse_write);

@@ -12,6 +12,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "front/fuse.h"
+#include "front/fuse_abi.h"
 #include "front/handles.h"
 #include "front/nodes.h"
 #include "front/pool.h"
@@ -248,9 +249,13 @@ fuse_lseek(struct request *r, const void *arg, const char *var, size_t varlen)
 static void
 copy_reply(struct request *r, uint64_t count)
 {
-	struct fuse_write_out out = { .size = (uint32_t)count };
+	const struct fuse_write_out out = { .size = (uint32_t)count };
+	const struct abi_copy_out out64 = { .bytes = count };
 
-	reply_body(r, &out, sizeof(out));
+	if (r->in.opcode == ABI_COPY_FILE_RANGE_64)
+		reply_body(r, &out64, sizeof(out64));
+	else
+		reply_body(r, &out, sizeof(out));
 }
 
 static void

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -173,6 +174,10 @@ static const struct sc_rule restart_rules[] = {
 	SC(setxattr, "SETXATTR"),
 	SC(listxattr, "LISTXATTR"),
 	SC(removexattr, "REMOVEXATTR"),
+	SC_ARG(ioctl, "FLAGS_GET", SC_EQ32(1, FS_IOC_GETFLAGS)),
+	SC_ARG(ioctl, "FLAGS_SET", SC_EQ32(1, FS_IOC_SETFLAGS)),
+	SC_ARG(ioctl, "FLAGS_GET", SC_EQ32(1, FS_IOC_FSGETXATTR)),
+	SC_ARG(ioctl, "FLAGS_SET", SC_EQ32(1, FS_IOC_FSSETXATTR)),
 	SC(preadv2, "READ"),
 	SC(pwritev2, "WRITE"),
 	SC(dup, "FLUSH"),

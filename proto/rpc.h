@@ -163,6 +163,15 @@ struct rpc_io {
 #define RPC_IO_ALL	0x1
 
 struct rpc_sync { struct rpc_hdr h; struct rpc_file f; uint32_t datasync, isdir; };
+struct rpc_statx { struct rpc_hdr h; struct rpc_file f; uint32_t sync, pad; };	/* sync: 0 or AT_STATX_*_SYNC */
+/* FLAGS_GET, FLAGS_SET: the inode flags of ioctl_iflags(2) or, extended, the attributes of ioctl_xfs_fsgetxattr(2). */
+struct rpc_flags {
+	struct rpc_hdr h;
+	uint64_t node;
+	uint32_t extended;		/* 0 or 1; 0: only flags is meant */
+	uint32_t flags;			/* FS_*_FL, extended FS_XFLAG_*; FLAGS_GET: 0, as all that follows */
+	uint32_t extsize, projid, cowextsize, pad;
+};
 struct rpc_access { struct rpc_hdr h; uint64_t node; uint32_t uid, gid, mask, pad; };
 struct rpc_xattr { struct rpc_hdr h; uint64_t node; uint32_t size, flags; };	/* value in the arena */
 struct rpc_fallocate { struct rpc_hdr h; struct rpc_file f; uint64_t offset, length; uint32_t mode, pad; };
@@ -177,6 +186,17 @@ struct rpc_copy {
 /* Replies */
 struct rpc_entry { struct rpc_hdr h; struct rpc_entry_body e; };
 struct rpc_attr_reply { struct rpc_hdr h; struct rpc_attr attr; };
+struct rpc_statx_reply {
+	struct rpc_hdr h;
+	struct rpc_attr attr;
+	uint64_t attributes, attributes_mask;	/* STATX_ATTR_* */
+	int64_t	btime;
+	uint32_t btimensec, mask;	/* mask: STATX_BASIC_STATS, and STATX_BTIME if there is one */
+};
+struct rpc_flags_reply {
+	struct rpc_hdr h;
+	uint32_t flags, extsize, nextents, projid, cowextsize, pad;
+};
 /* The file is open. RPC_F_FD: a regular file, donated; else the worker's to serve (handle requests over the lane). */
 struct rpc_opened { struct rpc_hdr h; uint32_t mode, flags; };	/* RPC_OPENED_* */
 #define RPC_OPENED_WRONLY 0x1		/* RPC_OPEN_READ_TOO: it was denied */
@@ -253,7 +273,10 @@ X(FALLOCATE,  29, fallocate, none,      RPC_K_NONE,    RPC_K_NONE,    0,        
 X(LSEEK,      30, lseek,    count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(COPY,       31, copy,     count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
 X(SYNCFS,     32, node,     none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
-X(RESET,      33, none,     none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0)
+X(RESET,      33, none,     none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
+X(STATX,      34, statx,    statx_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
+X(FLAGS_GET,  35, flags,    flags_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
+X(FLAGS_SET,  36, flags,    none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES)
 /* clang-format on */
 
 /* clang-format off */

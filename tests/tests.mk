@@ -14,9 +14,10 @@ UNIT_check_msg := common/msg.c
 UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
 UNIT_check_lane := front/lane.c common/msg.c proto/rpc.c
-FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_open.c fuse_dir.c session.c reply.c data.c \
-	nodes.c handles.c lane.c) common/msg.c proto/rpc.c
+FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_open.c fuse_dir.c fuse_statx.c \
+	fuse_ioctl.c session.c reply.c data.c nodes.c handles.c lane.c) common/msg.c proto/rpc.c
 FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
+UNIT_check_fuse_beyond := $(FUSE_RIG)
 UNIT_check_fuse_data := $(FUSE_RIG)
 UNIT_check_fuse_decode := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
@@ -35,6 +36,7 @@ UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c work
 # These start the real worker, with a monitor, vault and front of their own around it.
 WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c
 UNIT_check_worker_attrs := $(WORKER_RIG)
+UNIT_check_worker_beyond := $(WORKER_RIG)
 UNIT_check_worker_crash := tests/unit/worker_cases.c $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)
 UNIT_check_worker_life := $(WORKER_RIG)
@@ -50,7 +52,7 @@ FUZZERS := fuzz_fuse fuzz_rpc fuzz_vring
 
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
-	fuse_ops.c fuse_ops_file.c harness.c)
+	fuse_ops.c fuse_ops_file.c fuse_beyond.c harness.c)
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c))
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
 HARNESS_TESTS := check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -51,6 +52,11 @@ static const struct sc_rule rules[] = {
 	SC(setxattr, "SETXATTR"),
 	SC(listxattr, "LISTXATTR"),
 	SC(removexattr, "REMOVEXATTR"),
+
+	SC_ARG(ioctl, "FLAGS_GET", SC_EQ32(1, FS_IOC_GETFLAGS)),
+	SC_ARG(ioctl, "FLAGS_SET", SC_EQ32(1, FS_IOC_SETFLAGS)),
+	SC_ARG(ioctl, "FLAGS_GET", SC_EQ32(1, FS_IOC_FSGETXATTR)),
+	SC_ARG(ioctl, "FLAGS_SET", SC_EQ32(1, FS_IOC_FSSETXATTR)),
 
 	/* files and directories served here */
 	SC(preadv2, "READ"),

@@ -5,6 +5,7 @@
  * common/msg.c, proto/rpc.c and tests/unit/fake_lanes.c; log and fatalx() are here: the latter ends the input.
  */
 #include <errno.h>
+#include <linux/fs.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -134,6 +135,8 @@ learn_fh(uint16_t op, uint64_t node)
 static void
 guest(struct input *in)
 {
+	static const uint32_t ioctls[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR,
+		FS_IOC32_GETFLAGS, FS_IOC32_SETFLAGS };
 	static uint64_t buf[(1u << 16) / 8];
 	struct fuse_in_header *h = (void *)buf;
 	uint8_t how = byte(in), fh = byte(in), delta = byte(in), tail;
@@ -157,6 +160,11 @@ guest(struct input *in)
 	if (h->opcode == FUSE_COPY_FILE_RANGE && n >= 56 && fh % 2 == 0) {
 		buf[8] = fhs[tail % FHS].fh;
 		buf[7] = fhs[tail % FHS].node;
+	}
+	/* One of the ioctls that there are. */
+	if (h->opcode == FUSE_IOCTL && n >= 32 && fh % 2 == 0) {
+		buf[6] = (uint64_t)ioctls[tail % 6] << 32;
+		buf[8] = (n - 32) | (uint64_t)(tail % 64) << 32;
 	}
 	h->len = (uint32_t)(sizeof(*h) + n);
 	if (delta >= 224)

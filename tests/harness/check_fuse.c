@@ -21,5 +21,6 @@ main(void)
 	suite_add_tcase(s, check_fuse_ranges());
 	suite_add_tcase(s, check_fuse_dirs());
 	suite_add_tcase(s, check_fuse_xattr());
+	suite_add_tcase(s, check_fuse_beyond());
 	return h_main(s, 600);
 }

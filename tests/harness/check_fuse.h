@@ -19,5 +19,6 @@ TCase *check_fuse_files(void);
 TCase *check_fuse_ranges(void);
 TCase *check_fuse_dirs(void);
 TCase *check_fuse_xattr(void);
+TCase *check_fuse_beyond(void);
 
 #endif

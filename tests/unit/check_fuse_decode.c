@@ -8,6 +8,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 
 #include "common/log.h"
 #include "front/fuse.h"
+#include "front/fuse_abi.h"
 #include "tests/unit/fuse_rig.h"
 
 #define NAME255	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"	\
@@ -79,6 +81,9 @@ static const struct op {
 	O(LSEEK, 24, NOVAR, 0, 0, 0, 8, LSEEK, H_FILE | LOOSE),
 	O(COPY_FILE_RANGE, 56, NOVAR, 0, 0, 0, 8, COPY, H_FILE | LOOSE),
 	O(SYNCFS, 0, NOVAR, 0, 0, 0, 0, SYNCFS, LOOSE),
+	O(IOCTL, 32, NOVAR, 0, 0, 0, 20, FLAGS_GET, H_FILE | LOOSE),
+	{ ABI_STATX, 24, NOVAR, 0, 0, 0, 288, RPC_STATX, LOOSE, "STATX" },
+	{ ABI_COPY_FILE_RANGE_64, 56, NOVAR, 0, 0, 0, 8, RPC_COPY, H_FILE | LOOSE, "COPY_FILE_RANGE_64" },
 };
 #define NOPS	((int)countof(ops))
 
@@ -109,7 +114,8 @@ valid_request(const struct op *o)
 	case FUSE_READ: case FUSE_READDIR: case FUSE_READDIRPLUS: arg[2] = 512; break;
 	case FUSE_WRITE: arg[2] = o->varlen; break;
 	case FUSE_SETXATTR: arg[0] = 4; break;		/* "val" and NUL */
-	case FUSE_COPY_FILE_RANGE: arg[2] = FILE_NODE; arg[3] = file_fh; break;
+	case FUSE_COPY_FILE_RANGE: case ABI_COPY_FILE_RANGE_64: arg[2] = FILE_NODE; arg[3] = file_fh; break;
+	case FUSE_IOCTL: arg[1] = (uint64_t)FS_IOC_GETFLAGS << 32; arg[3] = UINT64_C(4) << 32; break;
 	default: break;
 	}
 	rig_compose(o->nr, node, arg, o->fixed, o->var, o->varlen);

@@ -296,6 +296,17 @@ const struct inside_call inside_forbidden[] = {
 	NOT(MV_, statx, AT_FDCWD, 0, 0),
 	NOT(MV_, statx, AT_FDCWD, 0, AT_EMPTY_PATH),
 	NOT(MV_, newfstatat, AT_FDCWD, 0, 0, 0),
+	/* four ioctls of the worker, and no others */
+	NOT(F_ | MV_, ioctl, BAD, FS_IOC_GETFLAGS),
+	NOT(F_ | MV_, ioctl, BAD, FS_IOC_SETFLAGS),
+	NOT(F_ | MV_, ioctl, BAD, FS_IOC_FSGETXATTR),
+	NOT(F_ | MV_, ioctl, BAD, FS_IOC_FSSETXATTR),
+	NEVER(ioctl, BAD, FS_IOC32_SETFLAGS),
+	NEVER(ioctl, BAD, FS_IOC_SETFLAGS + 1),
+	NEVER(ioctl, BAD, FS_IOC_GETVERSION),
+	NEVER(ioctl, BAD, FICLONE),
+	NEVER(ioctl, BAD, FIFREEZE),
+	NEVER(ioctl, BAD, 0x5412 /* TIOCSTI */),
 	/* the socket and nothing else is removed */
 	NOT(MV_, unlinkat, INSIDE_SOCKET_DIR, 0, AT_REMOVEDIR),
 	NOT(MV_, unlinkat, AT_FDCWD, 0, 0),

@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/fs.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
@@ -217,6 +219,11 @@ worker_attributes(void)
 	MUST(listxattr(name, buf, sizeof(buf)) > 0 && removexattr(name, "trusted.a") == 0);
 	MUST(fstatfs(file, &fs) == 0 && fstat(file, &st) == 0 && syncfs(file) == 0);
 	MUST(syscall(SYS_getdents64, dir, buf, sizeof(buf)) > 0);
+	/* Whatever the file system says. */
+	MUST(ioctl(file, FS_IOC_GETFLAGS, buf) == 0 || errno == ENOTTY);
+	MUST(ioctl(file, FS_IOC_SETFLAGS, buf) == 0 || errno == ENOTTY);
+	MUST(ioctl(file, FS_IOC_FSGETXATTR, buf) == 0 || errno == ENOTTY);
+	MUST(ioctl(file, FS_IOC_FSSETXATTR, buf) == 0 || errno == ENOTTY || errno == EPERM);
 	handle.h.handle_bytes = MAX_HANDLE_SZ;
 	MUST(name_to_handle_at(file, "", &handle.h, &mnt, AT_EMPTY_PATH) == 0);
 	return 0;

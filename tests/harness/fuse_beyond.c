@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fuse_beyond - see fuse_beyond.h.
+ *
+ * Runs in: the test programs.
+ */
+#include "fuse_beyond.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int
+broken(struct fuse_client *fc, uint32_t opcode, size_t want)
+{
+	snprintf(fc->why, sizeof(fc->why), "body of %zu bytes, expected %zu", fc->body_len, want);
+	fprintf(stderr, "opcode %u: %s\n", opcode, fc->why);
+	return FC_BROKEN;
+}
+
+int
+fc_statx(struct fuse_client *fc, uint64_t node, const struct fc_statx_in *in,
+    struct fc_statx_out *out)
+{
+	struct fc_part part = { in, sizeof(*in) };
+	int err = fc_call(fc, FC_STATX, node, &part, 1, sizeof(*out));
+
+	if (err < 0)
+		return err;
+	if (fc->body_len != sizeof(*out))
+		return broken(fc, FC_STATX, sizeof(*out));
+	memcpy(out, fc->body, sizeof(*out));
+	return 0;
+}
+
+int
+fc_ioctl(struct fuse_client *fc, uint64_t node, const struct fuse_ioctl_in *args, const void *in,
+    void *out)
+{
+	struct fc_part parts[] = { { args, sizeof(*args) }, { in, args->in_size } };
+	struct fuse_ioctl_out head;
+	int err;
+
+	err = fc_call(fc, FUSE_IOCTL, node, parts, in != NULL ? 2 : 1,
+	    sizeof(head) + args->out_size);
+	if (err < 0)
+		return err;
+	if (fc->body_len < sizeof(head))
+		return broken(fc, FUSE_IOCTL, sizeof(head));
+	memcpy(&head, fc->body, sizeof(head));
+	if (head.result < 0)
+		return head.result;
+	if (head.flags != 0 || head.in_iovs != 0 || head.out_iovs != 0)
+		return broken(fc, FUSE_IOCTL, 0);
+	if (fc->body_len > sizeof(head))
+		memcpy(out, (const char *)fc->body + sizeof(head), fc->body_len - sizeof(head));
+	return (int)(fc->body_len - sizeof(head));
+}
+
+static int
+flags_call(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir, uint32_t cmd,
+    const void *in, void *out, uint32_t size)
+{
+	const struct fuse_ioctl_in args = {
+		.fh = fh,
+		.flags = dir ? FUSE_IOCTL_DIR : 0,
+		.cmd = cmd,
+		.in_size = in != NULL ? size : 0,
+		.out_size = out != NULL ? size : 0,
+	};
+	int n = fc_ioctl(fc, node, &args, in, out);
+
+	if (n < 0)
+		return n;
+	return (uint32_t)n == args.out_size ? 0 : broken(fc, FUSE_IOCTL, size);
+}
+
+int
+fc_getflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir, uint32_t *flags)
+{
+	return flags_call(fc, node, fh, dir, FS_IOC_GETFLAGS, NULL, flags, sizeof(*flags));
+}
+
+int
+fc_setflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir, uint32_t flags)
+{
+	return flags_call(fc, node, fh, dir, FS_IOC_SETFLAGS, &flags, NULL, sizeof(flags));
+}
+
+int
+fc_getxflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir, struct fsxattr *x)
+{
+	return flags_call(fc, node, fh, dir, FS_IOC_FSGETXATTR, NULL, x, sizeof(*x));
+}
+
+int
+fc_setxflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir, const struct fsxattr *x)
+{
+	return flags_call(fc, node, fh, dir, FS_IOC_FSSETXATTR, x, NULL, sizeof(*x));
+}
+
+int
+fc_copy_file_range_64(struct fuse_client *fc, const struct fuse_copy_file_range_in *in,
+    uint64_t node, uint64_t *copied)
+{
+	struct fc_part part = { in, sizeof(*in) };
+	int err = fc_call(fc, FC_COPY_FILE_RANGE_64, node, &part, 1, sizeof(*copied));
+
+	if (err < 0)
+		return err;
+	if (fc->body_len != sizeof(*copied))
+		return broken(fc, FC_COPY_FILE_RANGE_64, sizeof(*copied));
+	memcpy(copied, fc->body, sizeof(*copied));
+	return 0;
+}
