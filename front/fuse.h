@@ -53,6 +53,7 @@ FUSE_FN(fuse_rename);
 FUSE_FN(fuse_rename2);
 FUSE_FN(fuse_link);
 FUSE_FN(fuse_create);
+FUSE_FN(fuse_tmpfile);
 /* fuse_attr.c */
 FUSE_FN(fuse_getattr);
 FUSE_FN(fuse_setattr);

@@ -331,24 +331,21 @@ create_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 	reply_body(r, &out, sizeof(out));
 }
 
-int
-fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
+/* CREATE and TMPFILE. */
+static int
+create_send(struct request *r, uint16_t op, const struct fuse_create_in *in, const struct making *m)
 {
-	const struct fuse_create_in *in = arg;
 	struct rpc_create *w;
 	struct open_how how;
-	struct making m;
 	int e;
 
-	if ((r->q->s->dev.flags & DEV_READONLY) != 0 && in->flags > INT32_MAX)
-		return -EIO;
-	if ((e = making_decode(r, &m, false, var, varlen)) != 0 || (e = handle_new(&r->h)) != 0)
+	if ((e = handle_new(&r->h)) != 0)
 		return e;
 	open_how(r, in->flags, in->open_flags, &how);
 	how.flags &= ~(uint32_t)O_DIRECTORY;
 	r->h->flags = how.flags;
 	r->marks = handles_setid_marks();
-	if ((e = making_send(r, RPC_CREATE, create_done, &m, &w)) != 0)
+	if ((e = making_send(r, op, create_done, m, &w)) != 0)
 		return e;
 	w->fh = handle_fh(r->h);
 	w->mode = in->mode;
@@ -356,4 +353,32 @@ fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
 	w->flags = how.flags | (in->flags & O_EXCL);
 	w->oflags |= how.oflags;
 	return 0;
+}
+
+int
+fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_create_in *in = arg;
+	struct making m;
+	int e;
+
+	if ((r->q->s->dev.flags & DEV_READONLY) != 0 && in->flags > INT32_MAX)
+		return -EIO;
+	e = making_decode(r, &m, false, var, varlen);
+	return e != 0 ? e : create_send(r, RPC_CREATE, in, &m);
+}
+
+/* Linux (>= 6.2) sends a CREATE whose name is "/". */
+int
+fuse_tmpfile(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	struct making m = { .has_groups = false };
+	const char *name;
+	size_t len;
+	int e;
+
+	if ((e = fuse_name(RPC_K_TARGET, &var, &varlen, &name, &len)) != 0 ||
+	    (e = extensions(r, &m, var, varlen)) != 0)
+		return e;
+	return create_send(r, RPC_TMPFILE, arg, &m);
 }

@@ -94,12 +94,15 @@ take_put(struct vault_store *s, const union message *m, size_t n, int *fds, size
 						   : vault_store_pin(s, &m->put.e[i], &fds[i]);
 		return bad;
 	case VAULT_FORGET:
+	case VAULT_UNPIN:
 	case VAULT_DROP:
 		if (!fits(m, n, sizeof(m->nodes.node[0])) || nfds != 0 || cut)
 			return "forget: wrong size or fds";
 		for (uint32_t i = 0; i < m->h.count; i++)
 			if (m->h.op == VAULT_FORGET)
 				vault_store_forget(s, m->nodes.node[i]);
+			else if (m->h.op == VAULT_UNPIN)
+				vault_store_unpin(s, m->nodes.node[i]);
 			else
 				vault_store_drop(s, m->nodes.node[i]);
 		return NULL;

@@ -272,6 +272,17 @@ vault_store_pin(struct vault_store *v, const struct vault_put1 *p, int *fd)
 	return NULL;
 }
 
+void
+vault_store_unpin(struct vault_store *v, uint64_t node)
+{
+	struct vault_entry *e = vault_table_find(&v->table, node);
+
+	if (e == NULL || e->pin == -1)
+		return;
+	fd_close(&e->pin);
+	v->fds--;
+}
+
 const char *
 vault_store_find(const struct vault_store *v, const struct vault_put1 *p, int fd, uint64_t *node)
 {

@@ -36,6 +36,8 @@ void vault_store_free(struct vault_store *);
 const char *vault_store_mount(struct vault_store *, uint64_t mnt_id, int *fd);
 const char *vault_store_put(struct vault_store *, const struct vault_put1 *, int *fd);
 const char *vault_store_pin(struct vault_store *, const struct vault_put1 *, int *fd);
+/* Close what vault_store_pin() took, if it did. */
+void vault_store_unpin(struct vault_store *, uint64_t node);
 const char *vault_store_hold(struct vault_store *, uint64_t fh, int *fd);
 
 /* Which node is the inode of fd (-1: lost on the way)? *node 0: none that is known. */

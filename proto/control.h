@@ -9,7 +9,7 @@
  * has gone. EOF at either end means: leave.
  *
  * Vault sockets (worker to monitor's vault thread). "put": one-way VAULT_MOUNT, VAULT_PUT, VAULT_FORGET, VAULT_RESET,
- * VAULT_PIN, VAULT_HOLD, VAULT_DROP. "get": VAULT_GET, answered by VAULT_GOT; VAULT_FIND, answered by VAULT_FOUND;
+ * VAULT_PIN, VAULT_UNPIN, VAULT_HOLD, VAULT_DROP. "get": VAULT_GET, answered by VAULT_GOT; VAULT_FIND, answered by VAULT_FOUND;
  * VAULT_FETCH, answered by VAULT_GOT. All that is in the put queue is taken before a get is answered. When a worker
  * dies, its put queue is drained to its end before the next worker is attached.
  */
@@ -179,7 +179,8 @@ enum vault_op {
 	VAULT_FOUND, /* struct vault_nodes: 0 = none that is known */
 	VAULT_HOLD, /* struct vault_hold: keep this open directory until DROP (or RESET) */
 	VAULT_DROP, /* struct vault_nodes: file handles instead of nodes */
-	VAULT_FETCH /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
+	VAULT_FETCH, /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
+	VAULT_UNPIN /* struct vault_nodes: these have a name by now; their handles will do */
 };
 
 #define VAULT_BATCH 64u

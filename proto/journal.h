@@ -27,7 +27,10 @@ struct journal_entry {
 	uint64_t tag; /* of the request */
 	_Atomic uint32_t state; /* written last, with release */
 	int32_t error; /* DONE: 0 or a negative errno; WRITE: the count */
-	/* EXECUTING: what the names meant before the system call (0 = nothing): who is judged by them */
+	/*
+	 * EXECUTING: what the names meant before the system call (0 = nothing): who is judged by them. TMPFILE: ino1 is the
+	 * node that it became, also when DONE.
+	 */
 	uint64_t ino1, ino2;
 	uint32_t dev1, dev2; /* major << 20 | minor */
 	uint16_t op;

@@ -123,14 +123,14 @@ struct rpc_setattr {
 #define RPC_SET_MTIME_NOW 0x080
 #define RPC_SET_ALL	0x0ff
 
-/* SYMLINK, MKNOD, MKDIR, CREATE: made as uid and gid with the groups in x. */
+/* SYMLINK, MKNOD, MKDIR, CREATE, TMPFILE: made as uid and gid with the groups in x. */
 struct rpc_create {
 	struct rpc_hdr h;
 	uint64_t dir;
-	uint64_t fh;			/* CREATE: as in rpc_open */
+	uint64_t fh;			/* CREATE, TMPFILE: as in rpc_open */
 	uint32_t uid, gid;
 	uint32_t mode, umask, rdev;
-	uint32_t flags;			/* CREATE: Linux O_* */
+	uint32_t flags;			/* CREATE, TMPFILE: Linux O_* */
 	uint32_t oflags;		/* RPC_OPEN_* and RPC_CREATE_* */
 	uint32_t pad;
 };
@@ -276,7 +276,8 @@ X(SYNCFS,     32, node,     none,       RPC_K_NONE,    RPC_K_NONE,    0,        
 X(RESET,      33, none,     none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(STATX,      34, statx,    statx_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(FLAGS_GET,  35, flags,    flags_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
-X(FLAGS_SET,  36, flags,    none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES)
+X(FLAGS_SET,  36, flags,    none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
+X(TMPFILE,    37, create,   created,    RPC_K_NONE,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD)
 /* clang-format on */
 
 /* clang-format off */

@@ -135,8 +135,9 @@ inode_set(struct inode *in, unsigned flag)
 
 /* Give an inode without fd this one (taken over in any case); the caller holds a reference. */
 void inode_set_fd(struct inode *, int fd);
-/* Never evict its fd again. */
+/* Never evict its fd again, until it is unpinned. */
 void inode_pin(struct inode *);
+void inode_unpin(struct inode *);
 
 /* Account for fds of others (cached handles): n may be negative. Evicts when the budget is exceeded. */
 void inode_fds_add(int n);

@@ -118,6 +118,18 @@ inode_pin(struct inode *in)
 	pthread_mutex_unlock(&clock_lock);
 }
 
+void
+inode_unpin(struct inode *in)
+{
+	pthread_mutex_lock(&clock_lock);
+	if (inode_has(in, INODE_PINNED) && !inode_has(in, INODE_PRIVATE) && in->node != ROOT_NODE) {
+		atomic_fetch_and(&in->flags, (uint16_t)~INODE_PINNED);
+		if (inode_fd(in) >= 0 && !inode_has(in, INODE_LISTED))
+			enlist(in);
+	}
+	pthread_mutex_unlock(&clock_lock);
+}
+
 /* Try to take the fd of an inode on the clock, which is locked. */
 static int
 take_fd(struct inode *in)

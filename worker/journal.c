@@ -140,6 +140,14 @@ journal_begin(
 }
 
 void
+journal_note(struct journal *j, uint64_t ino1)
+{
+	j->page[j->now].ino1 = ino1;
+	/* Not after what follows. */
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+void
 journal_done(struct journal *j, const struct rpc_hdr *h, int error)
 {
 	struct journal_entry *e = &j->page[j->now];

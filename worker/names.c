@@ -21,6 +21,7 @@
 #include "worker/ops.h"
 #include "worker/replay.h"
 #include "worker/resolve.h"
+#include "worker/tmpfile.h"
 #include "worker/vaultc.h"
 
 #define CREATE_TRIES 8 /* a name that comes and goes under our hands */
@@ -353,6 +354,8 @@ op_LINK(struct lane *l, const struct rpc_hdr *h)
 	/* The entry is this inode, whatever became of the name meanwhile. */
 	if (r == 0)
 		r = resolve_statx(inode_fd(in), "", &st);
+	if (r == 0 && st.stx_nlink == 1)
+		tmpfile_named(l, in, dir);
 	if (r == 0 && !inode_send(in))
 		r = -ESTALE;
 	if (r == 0)

@@ -196,6 +196,18 @@ vault_pin(struct lane *l, struct inode *in, struct inode *dir)
 	l->pin[l->npins++] = in;
 }
 
+void
+vault_unpin(struct lane *l, const struct inode *in)
+{
+	struct vault_nodes m = { .h = { .op = VAULT_UNPIN, .count = 1 } };
+
+	/* Behind the pin, which may still wait. */
+	vault_flush(l);
+	m.node[0] = in->node;
+	if (send_put(&m, offsetof(struct vault_nodes, node) + sizeof(m.node[0]), NULL, 0) != 0)
+		fatalx("vault: unpin failed");
+}
+
 static void
 flush_pins(struct lane *l)
 {

@@ -30,6 +30,8 @@ void vault_forget(struct lane *, uint64_t node);
  */
 void vault_pin_now(struct lane *, struct inode *, struct inode *dir);
 void vault_pin(struct lane *, struct inode *, struct inode *dir);
+/* It has a name now: its handle will bring it back. */
+void vault_unpin(struct lane *, const struct inode *);
 /* Send what vault_put(), vault_forget() and vault_pin() collected. */
 void vault_flush(struct lane *);
 /* Everything is forgotten. */

@@ -122,9 +122,10 @@ static void
 learn_fh(uint16_t op, uint64_t node)
 {
 	struct fuse_open_out o;
-	size_t at = sizeof(struct fuse_out_header) + (op == RPC_CREATE ? sizeof(struct fuse_entry_out) : 0);
+	const bool made = op == RPC_CREATE || op == RPC_TMPFILE;
+	size_t at = sizeof(struct fuse_out_header) + (made ? sizeof(struct fuse_entry_out) : 0);
 
-	if ((op == RPC_OPEN || op == RPC_OPENDIR || op == RPC_CREATE) && fake.used == at + sizeof(o)) {
+	if ((op == RPC_OPEN || op == RPC_OPENDIR || made) && fake.used == at + sizeof(o)) {
 		memcpy(&o, fake.reply + at, sizeof(o));
 		fhs[nfhs].fh = o.fh;
 		fhs[nfhs++].node = node;
@@ -212,7 +213,7 @@ worker(struct input *in)
 	if (rq == NULL)
 		return;
 	op = rq->op;
-	node = op == RPC_CREATE ? 0 : ((const struct rpc_node *)(const void *)rq)->node;
+	node = op == RPC_CREATE || op == RPC_TMPFILE ? 0 : ((const struct rpc_node *)(const void *)rq)->node;
 	n = rpc_op(op)->reply - sizeof(*rq);
 	if (how >= 224) {
 		fake_answer_error(-1 - how % 32 * 132);
@@ -235,7 +236,7 @@ worker(struct input *in)
 		close(fd);
 	check_reply(0, before);
 	if (fake.finished != before)
-		learn_fh(op, op == RPC_CREATE ? body[0] : node);
+		learn_fh(op, op == RPC_CREATE || op == RPC_TMPFILE ? body[0] : node);
 }
 
 static void

@@ -410,6 +410,110 @@ START_TEST(test_copy_64)
 }
 END_TEST
 
+/* Written, read, named; every file that was not named is gone with its last handle. */
+START_TEST(test_tmpfile)
+{
+	struct fuse_entry_out e, l;
+	struct fuse_open_out o;
+	struct fuse_attr a;
+	char buf[16];
+
+	OK(mkdir(h_path("d"), 0777));
+	OK(chmod(h_path("d"), 0777));
+	hc.uid = hc.gid = 1000;
+	OK(fc_tmpfile(&hc, h_node("d"), O_RDWR, 0640, &e, &o));
+	ck_assert_uint_eq(e.attr.nlink, 0);
+	ck_assert_uint_eq(e.attr.mode, S_IFREG | 0640);
+	ck_assert_uint_eq(e.attr.uid, 1000);
+	ck_assert_uint_eq(e.attr.gid, 1000);
+	hc.uid = hc.gid = 0;
+	ck_assert_int_eq(fc_write(&hc, e.nodeid, o.fh, 0, "content", 7, O_RDWR), 7);
+	ck_assert_int_eq(fc_read(&hc, e.nodeid, o.fh, 0, buf, sizeof(buf)), 7);
+	ck_assert_int_eq(rmdir(h_path("d")), 0);
+	OK(fc_getattr(&hc, e.nodeid, &a));
+	ck_assert_uint_eq(a.size, 7);
+	OK(fc_link(&hc, e.nodeid, FC_ROOT, "named", &l));
+	ck_assert_uint_eq(l.nodeid, e.nodeid);
+	ck_assert_uint_eq(l.attr.nlink, 1);
+	ck_assert_uint_eq(h_get("named", buf, sizeof(buf)), 7);
+	ck_assert_mem_eq(buf, "content", 7);
+	ck_assert_int_eq(fc_write(&hc, e.nodeid, o.fh, 7, "!", 1, O_RDWR), 1);
+	ck_assert_int_eq((int)h_stat("named").st_size, 8);
+	OK(fc_release(&hc, e.nodeid, o.fh));
+	ck_assert_uint_eq(h_node("named"), e.nodeid);
+
+	OK(fc_tmpfile(&hc, FC_ROOT, O_RDWR | O_EXCL, 0600, &e, &o));
+	FAILS(ENOENT, fc_link(&hc, e.nodeid, FC_ROOT, "never", &l));
+	OK(fc_release(&hc, e.nodeid, o.fh));
+	OK(fc_forget(&hc, e.nodeid, 1));
+	FAILS(EBADF, fc_getattr(&hc, e.nodeid, &a));
+}
+END_TEST
+
+/* What a guest's kernel does not send. */
+START_TEST(test_tmpfile_lies)
+{
+	struct fuse_create_in in = { .flags = O_RDWR | O_TMPFILE, .mode = S_IFREG | 0600 };
+	struct fc_part parts[] = { { &in, sizeof(in) }, { NULL, 0 } };
+	const struct fuse_entry_out *e;
+	static const struct {
+		const char *name;
+		size_t len;
+		int want;
+	} names[] = { { "/", 2, 0 }, { "", 1, -ENOENT }, { "x", 2, 0 }, { "../../../tmp/x", 15, 0 }, { "/", 1, -EINVAL },
+		{ "/\0junk", 7, -EINVAL } };
+
+	for (size_t i = 0; i < NELEM(names); i++) {
+		parts[1] = (struct fc_part){ names[i].name, names[i].len };
+		ck_assert_int_eq(fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144), names[i].want);
+		if (names[i].want == 0) {
+			e = hc.body;
+			ck_assert_uint_eq(e->attr.nlink, 0);
+		}
+	}
+	ck_assert(!h_exists("x"));
+	parts[1] = (struct fc_part){ "/", 2 };
+	FAILS(EIO, fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 143));
+	h_put("f", "data", 4);
+	FAILS(ENOTDIR, fc_call(&hc, FUSE_TMPFILE, h_node("f"), parts, 2, 144));
+	FAILS(EBADF, fc_call(&hc, FUSE_TMPFILE, 0x7fffffffffffull, parts, 2, 144));
+	in.flags = O_TMPFILE;
+	FAILS(EINVAL, fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144));
+	in.flags = ~0u;
+	FAILS(EINVAL, fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144));
+	in.flags = O_RDWR;
+	hc.uid = hc.gid = 1000;
+	OK(chmod(h_path(""), 0755));
+	FAILS(EACCES, fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144));
+	hc.uid = hc.gid = 0;
+	ck_assert(h_serves(&hc));
+}
+END_TEST
+
+/* More of them than the worker and the vault can have fds for: an error at worst, and everything else goes on. */
+START_TEST(test_tmpfile_many)
+{
+	struct fuse_entry_out e, l;
+	struct fuse_open_out o;
+	char name[16];
+	int i, err = 0;
+
+	for (i = 0; i < 3000 && err == 0; i++) {
+		err = fc_tmpfile(&hc, FC_ROOT, O_RDWR, 0600, &e, &o);
+		if (err == 0 && i % 3 == 0) {
+			snprintf(name, sizeof(name), "n%d", i);
+			OK(fc_link(&hc, e.nodeid, FC_ROOT, name, &l));
+		}
+		if (err == 0 && i % 3 == 1)
+			OK(fc_release(&hc, e.nodeid, o.fh));
+	}
+	ck_assert_msg(i == 3000 || err == -ENFILE || err == -EMFILE, "TMPFILE %d: %d", i, err);
+	ck_assert(h_serves(&hc));
+	OK(fc_init(&hc, ~0ull));
+	OK(fc_tmpfile(&hc, FC_ROOT, O_RDWR, 0600, &e, &o));
+}
+END_TEST
+
 TCase *
 check_fuse_beyond(void)
 {
@@ -425,5 +529,8 @@ check_fuse_beyond(void)
 	tcase_add_loop_test(t, test_ioctl, 0, NELEM(ioctl_rows));
 	tcase_add_test(t, test_ioctl_lies);
 	tcase_add_test(t, test_copy_64);
+	tcase_add_test(t, test_tmpfile);
+	tcase_add_test(t, test_tmpfile_lies);
+	tcase_add_test(t, test_tmpfile_many);
 	return t;
 }

@@ -9,6 +9,7 @@
  * Runs in: check_restart.
  */
 #include "check_restart.h"
+#include "fuse_beyond.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@ static const char *const places[] = {
 };
 #define PLACES (sizeof(places) / sizeof(places[0]))
 
-enum doing { MKDIR, MKNOD, SYMLINK, LINK, CREATE, CREATE_EXCL, CREATE_TRUNC, UNLINK, RMDIR, RENAME, EXCHANGE, NOREPLACE };
+enum doing { MKDIR, MKNOD, SYMLINK, LINK, CREATE, CREATE_EXCL, CREATE_TRUNC, UNLINK, RMDIR, RENAME, EXCHANGE, NOREPLACE, TMPFILE };
 
 /*
  * Names are a and b; the operation is on a, or from a to b. before: "name:type", type f(ile), d(irectory), D (not
@@ -53,6 +54,8 @@ static const struct point_case {
 	{ "CREATE, O_EXCL", "CREATE", CREATE_EXCL, "", 0, "a:f" },
 	{ "CREATE, O_EXCL, exists", "CREATE", CREATE_EXCL, "a:f", -EEXIST, "a:=a" },
 	{ "CREATE, O_TRUNC", "CREATE", CREATE_TRUNC, "", 0, "a:f" },
+	{ "TMPFILE", "TMPFILE", TMPFILE, "", 0, "a:f" },
+	{ "LINK of a TMPFILE", "LINK", TMPFILE, "", 0, "a:f" },
 	{ "UNLINK", "UNLINK", UNLINK, "a:f", 0, "" },
 	{ "UNLINK, absent", "UNLINK", UNLINK, "b:f", -ENOENT, "b:=b" },
 	{ "UNLINK, symlink", "UNLINK", UNLINK, "a:l b:f", 0, "b:=b" },
@@ -165,6 +168,13 @@ perform(const struct point_case *c, uint64_t dir, uint64_t a, struct fuse_entry_
 			OK(fc_release(&hc, e->nodeid, o.fh));
 		}
 		return err;
+	case TMPFILE:
+		/* Written and given up, then named. */
+		OK(fc_tmpfile(&hc, dir, O_RDWR, 0640, e, &o));
+		ck_assert_uint_eq(e->attr.nlink, 0);
+		ck_assert_int_eq(fc_write(&hc, e->nodeid, o.fh, 0, "written", 7, O_RDWR), 7);
+		OK(fc_release(&hc, e->nodeid, o.fh));
+		return fc_link(&hc, e->nodeid, dir, "a", e);
 	case UNLINK:
 		return fc_unlink(&hc, dir, "a");
 	case RMDIR:

@@ -7,6 +7,7 @@
 #include "fuse_beyond.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 static int
@@ -96,6 +97,23 @@ int
 fc_setxflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir, const struct fsxattr *x)
 {
 	return flags_call(fc, node, fh, dir, FS_IOC_FSSETXATTR, x, NULL, sizeof(*x));
+}
+
+int
+fc_tmpfile(struct fuse_client *fc, uint64_t dir, uint32_t flags, uint32_t mode,
+    struct fuse_entry_out *e, struct fuse_open_out *o)
+{
+	struct fuse_create_in in = { .flags = flags | O_TMPFILE, .mode = S_IFREG | mode };
+	struct fc_part parts[] = { { &in, sizeof(in) }, { "/", 2 } };
+	int err = fc_call(fc, FUSE_TMPFILE, dir, parts, 2, sizeof(*e) + sizeof(*o));
+
+	if (err < 0)
+		return err;
+	if (fc->body_len != sizeof(*e) + sizeof(*o))
+		return broken(fc, FUSE_TMPFILE, sizeof(*e) + sizeof(*o));
+	memcpy(e, fc->body, sizeof(*e));
+	memcpy(o, (const char *)fc->body + sizeof(*e), sizeof(*o));
+	return 0;
 }
 
 int

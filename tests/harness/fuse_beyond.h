@@ -50,6 +50,10 @@ int fc_getxflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir, s
 int fc_setxflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir,
     const struct fsxattr *x);
 
+/* TMPFILE, with "/" as its name, as Linux sends it. */
+int fc_tmpfile(struct fuse_client *fc, uint64_t dir, uint32_t flags, uint32_t mode,
+    struct fuse_entry_out *e, struct fuse_open_out *o);
+
 int fc_copy_file_range_64(struct fuse_client *fc, const struct fuse_copy_file_range_in *in,
     uint64_t node, uint64_t *copied);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Unit tests of what the front's FUSE code does beyond the reference: STATX, IOCTL, COPY_FILE_RANGE_64. Links what
+ * Unit tests of what the front's FUSE code does beyond the reference: STATX, IOCTL, COPY_FILE_RANGE_64, TMPFILE. Links what
  * check_fuse_decode links.
  */
 #include <check.h>
@@ -217,6 +217,56 @@ START_TEST(copy_64)
 	ck_assert_uint_eq(((const struct fuse_write_out *)rig_body(8))->padding, 0);
 } END_TEST
 
+START_TEST(tmpfile_request)
+{
+	struct fuse_create_in in = { .flags = O_RDWR | O_EXCL | O_APPEND | O_TMPFILE | O_TRUNC, .mode = S_IFREG | 0640,
+		.umask = 022 };
+	/* "/", then the groups 7 and 8. */
+	uint32_t ext[] = { 24, 32, 2, 7, 8, 0 };
+	char var[2 + sizeof(ext)] = "/";
+	const struct rpc_create *q;
+	const struct {
+		struct fuse_entry_out e;
+		struct fuse_open_out o;
+	} *out;
+	struct rpc_entry_body e;
+	int fd = temp_file("0123456789");
+
+	memcpy(var + 2, ext, sizeof(ext));
+	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), var, sizeof(var));
+	q = rig_rpc(RPC_TMPFILE);
+	ck_assert_uint_eq(q->dir, DIR_NODE);
+	ck_assert_uint_eq(q->uid, 1000);
+	ck_assert_uint_eq(q->gid, 1001);
+	ck_assert_uint_eq(q->mode, S_IFREG | 0640);
+	ck_assert_uint_eq(q->umask, 022);
+	ck_assert_uint_eq(q->flags & O_ACCMODE, O_RDWR);
+	ck_assert_uint_eq(q->flags & (O_APPEND | O_CREAT), 0);
+	ck_assert_uint_ne(q->flags & O_EXCL, 0);
+	ck_assert_uint_eq(q->oflags, RPC_CREATE_GROUPS);
+	ck_assert_uint_eq(q->h.nx, 2);
+	ck_assert_uint_eq(((const uint32_t *)rpc_x(RPC_REQUEST, &q->h))[1], 8);
+	rig_entry(&e, 77, S_IFREG | 0640);
+	ck_assert(fake_answer(&e, sizeof(e), NULL, 0, fd));
+	out = rig_body(sizeof(*out));
+	ck_assert_uint_eq(out->e.nodeid, 77);
+	rig_ask(FUSE_LSEEK, 77, (const uint64_t[]){ out->o.fh, 0, SEEK_END }, 24, NULL, 0);
+	ck_assert_uint_eq(((const struct fuse_lseek_out *)rig_body(8))->offset, 10);
+
+	in.flags = O_ACCMODE | O_TMPFILE;
+	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), "/", 2);
+	rig_expect_error(-EINVAL);
+	in.flags = O_RDWR;
+	ext[1] = 33;
+	memcpy(var + 2, ext, sizeof(ext));
+	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), var, sizeof(var));
+	rig_expect_error(-EINVAL);
+	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), "/", 2);
+	rig_rpc(RPC_TMPFILE);
+	ck_assert(fake_answer_error(-EOPNOTSUPP));
+	rig_expect_error(-EOPNOTSUPP);
+} END_TEST
+
 int
 main(void)
 {
@@ -232,6 +282,7 @@ main(void)
 	tcase_add_loop_test(t, ioctls, 0, (int)countof(ioctl_rows));
 	tcase_add_test(t, ioctls_refused);
 	tcase_add_test(t, copy_64);
+	tcase_add_test(t, tmpfile_request);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -84,6 +84,57 @@ START_TEST(test_pin)
 }
 END_TEST
 
+static void
+unpin(struct rig *r, uint64_t node)
+{
+	rig_send_nodes(r->put, VAULT_UNPIN, &node, 1);
+}
+
+static const char *
+fd_path(int fd)
+{
+	static char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return path;
+}
+
+/* A file that has got its name: the fd goes, the handle will do; what is not pinned or not known is no matter. */
+START_TEST(test_unpin)
+{
+	struct rig r;
+	int before, fd, keep;
+
+	rig_begin(&r, places[_i], 0, 100);
+	rig_put_mount(&r, r.mnt, r.dir);
+	fd = openat(r.dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1) {
+		/* A kernel without O_TMPFILE on that file system. */
+		ck_assert_int_eq(errno, EOPNOTSUPP);
+		rig_end(&r);
+		return;
+	}
+	keep = openat(AT_FDCWD, fd_path(fd), O_PATH | O_CLOEXEC);
+	before = rig_settled_fds(&r);
+	rig_put_node(&r, 2, r.mnt, dup(keep));
+	pin(&r, 2, dup(keep));
+	ck_assert_int_eq(rig_settled_fds(&r), before + 1);
+	fd_close(&fd);
+	rig_assert_same(rig_get_node(&r, 2), dup(keep));
+	ck_assert_int_eq(linkat(AT_FDCWD, fd_path(keep), r.dir, "named", AT_SYMLINK_FOLLOW), 0);
+	unpin(&r, 2);
+	unpin(&r, 2);
+	unpin(&r, 99);
+	unpin(&r, 0);
+	ck_assert_int_eq(rig_settled_fds(&r), before - 1);
+	rig_assert_same(rig_get_node(&r, 2), dup(keep));
+	ck_assert_uint_eq(rig_find_node(&r, r.mnt, keep), 2);
+	rig_forget(&r, 2);
+	ck_assert(!rig_breached(&r, 0));
+	rig_end(&r);
+}
+END_TEST
+
 /* Pins stay within the limit of fds; RESET drops them and makes room. */
 START_TEST(test_pin_budget)
 {
@@ -250,6 +301,10 @@ static const struct {
 	{ "PIN with two fds", false, VAULT_PIN, 1, 16, "pp", 2, 0 },
 	{ "PIN of none", false, VAULT_PIN, 0, 0, "", 2, 0 },
 	{ "PIN of 65", false, VAULT_PIN, 65, 64 * 16, "p", 2, 0 },
+	{ "UNPIN with an fd", false, VAULT_UNPIN, 1, 8, "p", 2, 0 },
+	{ "UNPIN of none", false, VAULT_UNPIN, 0, 0, "", 2, 0 },
+	{ "UNPIN of 65", false, VAULT_UNPIN, 65, 65 * 8, "", 2, 0 },
+	{ "UNPIN in the get queue", true, VAULT_UNPIN, 1, 8, "", 2, 0 },
 	{ "HOLD of O_PATH", false, VAULT_HOLD, 1, 8, "p", 2, 0 },
 	{ "HOLD of a file", false, VAULT_HOLD, 1, 8, "r", 2, 0 },
 	{ "HOLD on an unknown mount", false, VAULT_HOLD, 1, 8, "D", 2, 0 },
@@ -426,6 +481,7 @@ main(void)
 	signal(SIGPIPE, SIG_IGN);
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, test_pin, 0, countof(places));
+	tcase_add_loop_test(t, test_unpin, 0, countof(places));
 	tcase_add_test(t, test_pin_budget);
 	tcase_add_loop_test(t, test_find, 0, countof(places));
 	tcase_add_test(t, test_find_kept);

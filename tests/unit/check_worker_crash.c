@@ -141,6 +141,113 @@ START_TEST(open_file_survives)
 }
 END_TEST
 
+static struct rpc_create *
+ask_tmpfile(void)
+{
+	struct rpc_create *q = rig_add(0, RPC_TMPFILE, NULL, 0, NULL, NULL);
+
+	q->dir = 1;
+	q->fh = 5;
+	q->flags = O_RDWR;
+	q->mode = S_IFREG | 0600;
+	q->uid = 1000;
+	q->gid = 1001;
+	return q;
+}
+
+static void
+name_it(uint64_t node, const char *name)
+{
+	struct rpc_link *q = rig_add(0, RPC_LINK, NULL, 0, name, NULL);
+
+	q->node = node;
+	q->newdir = 1;
+	ck_assert_int_eq(rig_call()->error, 0);
+}
+
+/* A file without a name: wherever the worker died the guest gets one, and nobody keeps another. */
+START_TEST(tmpfile_made)
+{
+	const struct point *p = &points[_i];
+	const struct rpc_created *a;
+	uint64_t tag, node = 0, put;
+	struct stat st;
+	int fd = -1;
+
+	ck_assert_int_eq(chmod(rig_path(""), 0777), 0);
+	arm(RPC_TMPFILE, p->place);
+	tag = ask_tmpfile()->h.tag;
+	rig_send(0);
+	a = (const void *)rig_recv(0);
+	ck_assert_int_eq(a != NULL, p->answered);
+	if (a != NULL) {
+		node = a->e.node;
+		fd = rig.lane[0].fds[0];
+	}
+	dies();
+	ck_assert_uint_eq(rig.journal[0][0].state, p->state);
+	put = rig_vault_pinned();
+	ck_assert_uint_eq(put, strcmp(p->place, "before-reply") == 0 || p->answered);
+	rig_start_next();
+	if (!p->answered) {
+		rig_replay(ask_tmpfile(), tag);
+		a = (const void *)rig_call();
+		ck_assert_int_eq(a->h.error, 0);
+		node = a->e.node;
+		fd = rig.lane[0].fds[0];
+		/* The one that the vault knows, or a new one. */
+		ck_assert_int_eq(node >> 40 == 0, put == 1);
+	}
+	RIG_EVENTUALLY(rig_vault_pinned() == 1);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert(st.st_uid == 1000 && st.st_gid == 1001 && st.st_nlink == 0 && st.st_size == 0);
+	ck_assert_int_eq(write(fd, "data", 4), 4);
+	close(fd);
+	name_it(node, "named");
+	ck_assert_int_eq(lstat(rig_path("named"), &st), 0);
+	ck_assert(st.st_uid == 1000 && st.st_nlink == 1 && st.st_size == 4);
+	RIG_EVENTUALLY(rig_vault_pinned() == 0);
+}
+END_TEST
+
+/* And LINK, which gives it its name, wherever that dies. */
+START_TEST(tmpfile_named)
+{
+	const struct point *p = &points[_i];
+	struct rpc_link *q;
+	uint64_t tag, node;
+	struct stat st;
+	int fd;
+
+	ck_assert_int_eq(chmod(rig_path(""), 0777), 0);
+	ask_tmpfile();
+	node = ((const struct rpc_created *)(const void *)rig_call())->e.node;
+	fd = rig.lane[0].fds[0];
+	ck_assert_int_eq(write(fd, "data", 4), 4);
+	close(fd);
+	arm(RPC_LINK, p->place);
+	q = rig_add(0, RPC_LINK, NULL, 0, "named", NULL);
+	q->node = node;
+	q->newdir = 1;
+	tag = q->h.tag;
+	rig_send(0);
+	ck_assert_int_eq(rig_recv(0) != NULL, p->answered);
+	dies();
+	rig_start_next();
+	if (!p->answered) {
+		q = rig_add(0, RPC_LINK, NULL, 0, "named", NULL);
+		q->node = node;
+		q->newdir = 1;
+		rig_replay(q, tag);
+		ck_assert_int_eq(rig_call()->error, 0);
+	}
+	ck_assert_int_eq(lstat(rig_path("named"), &st), 0);
+	ck_assert(st.st_nlink == 1 && st.st_size == 4);
+	RIG_EVENTUALLY(rig_vault_pinned() == 0);
+	ck_assert_int_eq(rig_getattr(node, NULL), 0);
+}
+END_TEST
+
 START_TEST(poison)
 {
 	for (unsigned round = 0; round < 2; round++) {
@@ -204,6 +311,8 @@ main(void)
 	s = suite_create("worker crash");
 	rig_add_test(s, every_place, rig_plain, rig_teardown, (int)(countof(points) * worker_ncases));
 	rig_add_test(s, open_file_survives, rig_plain, rig_teardown, 2 * (int)countof(points));
+	rig_add_test(s, tmpfile_made, rig_plain, rig_teardown, (int)countof(points));
+	rig_add_test(s, tmpfile_named, rig_plain, rig_teardown, (int)countof(points));
 	rig_add_test(s, poison, rig_plain, rig_teardown, 1);
 	rig_add_test(s, not_in_production, nothing, nothing, 1);
 	return rig_run(s);

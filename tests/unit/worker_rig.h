@@ -54,7 +54,7 @@ struct rig {
 	char	log[4096];		/* what the worker said until READY, and at its end */
 	/* what the vault counted */
 	_Atomic unsigned puts, repeated, forgets, gets, got, resets, mounts;
-	_Atomic unsigned pins, finds, found, holds, drops, fetches;
+	_Atomic unsigned pins, unpins, finds, found, holds, drops, fetches;
 };
 
 extern struct rig rig;
@@ -70,6 +70,9 @@ void	rig_kill(void);
 void	rig_start_next(void);
 /* Wait for the worker to end by itself; its wait status, or -1 if it does not within 5 s. */
 int	rig_wait_exit(void);
+/* How many nodes the vault remembers, and of how many it has the fd as well. */
+unsigned rig_vault_nodes(void);
+unsigned rig_vault_pinned(void);
 /* fds the worker has open. */
 unsigned rig_open_fds(void);
 /* Path of a name in the share, in a static buffer (two in turn). */
@@ -113,6 +116,7 @@ int64_t	rig_io(uint16_t op, struct rpc_file, uint64_t offset, void *data, uint32
 /* worker_rig_tools.c */
 void	rig_host_file(const char *name);		/* an empty new file in the share */
 ino_t	rig_host_ino(const char *name);
+unsigned rig_host_count(void);			/* names in the share's root */
 int	rig_remove(uint16_t op, uint64_t dir, const char *name);	/* UNLINK, RMDIR */
 /* Look up the names 0, 1, ... n-1, in batches; ino may be NULL. */
 void	rig_lookup_many(uint64_t dir, unsigned n, uint64_t *node, uint64_t *ino);

@@ -3,6 +3,7 @@
 #include "tests/unit/worker_rig.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,20 @@ rig_host_ino(const char *name)
 
 	ck_assert_int_eq(lstat(rig_path(name), &st), 0);
 	return st.st_ino;
+}
+
+unsigned
+rig_host_count(void)
+{
+	const struct dirent *d;
+	DIR *dir = opendir(rig.share);
+	unsigned n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((d = readdir(dir)) != NULL)
+		n += strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+	closedir(dir);
+	return n;
 }
 
 int

@@ -101,6 +101,41 @@ vault_pin1(uint64_t node, int fd)
 	k->fd = fd;
 }
 
+static void
+vault_unpin1(uint64_t node)
+{
+	struct kept *k = &kept[MIN(slot(node), RIG_NODES - 1)];
+
+	rig.unpins++;
+	if (!k->used || !k->pinned)
+		return;
+	k->pinned = false;
+	close(k->fd);
+	k->fd = 0;
+}
+
+static unsigned
+count_kept(bool pinned)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RIG_NODES; i++)
+		n += kept[i].used && (!pinned || kept[i].pinned);
+	return n;
+}
+
+unsigned
+rig_vault_nodes(void)
+{
+	return count_kept(false);
+}
+
+unsigned
+rig_vault_pinned(void)
+{
+	return count_kept(true);
+}
+
 static int *
 held_fd(uint64_t fh, bool make)
 {
@@ -168,6 +203,10 @@ vault_take(void *buf, size_t n, int *fds, size_t nfds)
 			_exit(97);
 		for (unsigned i = 0; i < h->count; i++)
 			vault_pin1(p->e[i].node, fds[i]);
+		break;
+	case VAULT_UNPIN:
+		for (unsigned i = 0; i < h->count; i++)
+			vault_unpin1(f->node[i]);
 		break;
 	case VAULT_HOLD:
 		if (nfds != 1)

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TMPFILE: a regular file in a directory's file system that has no name, made as the guest's caller. What it is found by
+ * is its node alone, so its fd is pinned here and in the vault until it is forgotten, or until LINK names it.
+ *
+ * Done twice it would leave an inode that nobody asks for in the vault. So the journal notes the node before the vault
+ * hears of it: a worker that is asked again takes that node if the vault has it, and makes the file anew if not.
+ * Runs in: worker, lane threads. Requests written by: front.
+ */
+#include "worker/tmpfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "common/fd.h"
+#include "worker/cred.h"
+#include "worker/ops.h"
+#include "worker/resolve.h"
+#include "worker/vaultc.h"
+
+/* Returns the fd or a negative errno. */
+static int
+make_as_caller(const struct rpc_create *q, int dirfd)
+{
+	const int flags = (int)q->flags & (O_ACCMODE | O_EXCL | O_NONBLOCK | O_SYNC | O_DSYNC);
+	struct cred cred;
+	int r;
+
+	r = cred_switch(&cred, q->uid, q->gid, rpc_x(RPC_REQUEST, &q->h), q->h.nx,
+	    (q->oflags & RPC_CREATE_GROUPS) != 0);
+	if (r != 0)
+		return r;
+	if (q->umask != 0)
+		umask(q->umask & 0777);
+	r = open_beneath(dirfd, ".", (uint64_t)(flags | O_TMPFILE | O_LARGEFILE), q->mode & 07777);
+	if (q->umask != 0)
+		umask(0);
+	cred_restore(&cred);
+	return r;
+}
+
+/* The file that an earlier worker made for this request, if it is to be had. Returns its fd or a negative errno. */
+static int
+adopt(const struct rpc_create *q, const struct journal_past *past, struct inode **in,
+    struct statx *st)
+{
+	int r;
+
+	if (past == NULL || past->ino1 == 0)
+		return -ESTALE;
+	r = resolve_node(past->ino1, in);
+	if (r != 0)
+		return r;
+	/* The guest has not seen it: it is as it was made. */
+	r = resolve_statx(inode_fd(*in), "", st);
+	if (r == 0 &&
+	    ((*in)->type != S_IFREG || st->stx_nlink != 0 || st->stx_size != 0 ||
+		st->stx_uid != cred_owner(q->uid)))
+		r = -ESTALE;
+	if (r == 0)
+		r = ops_open(*in, q->flags, q->oflags, st);
+	if (r >= 0 && !inode_send(*in)) {
+		fd_close(&r);
+		r = -ESTALE;
+	}
+	if (r < 0)
+		inode_put(*in);
+	return r;
+}
+
+static int
+make(struct lane *l, const struct rpc_create *q, int dirfd, struct inode **in, struct statx *st)
+{
+	int fd = make_as_caller(q, dirfd), r;
+
+	if (fd < 0)
+		return fd;
+	r = resolve_created(fd, in, st);
+	if (r != 0) {
+		fd_close(&fd);
+		return r;
+	}
+	journal_note(&l->journal, (*in)->node);
+	return fd;
+}
+
+static int
+make_once(
+    struct lane *l, const struct rpc_create *q, int dirfd, struct inode **in, struct statx *st)
+{
+	const struct journal_past *past = journal_past(&l->journal, &q->h);
+	int fd;
+
+	if (past != NULL && past->state == JOURNAL_DONE && past->error != 0)
+		return past->error;
+	fd = adopt(q, past, in, st);
+	if (fd >= 0)
+		return fd;
+	journal_begin(&l->journal, &q->h, NULL, NULL);
+	fd = make(l, q, dirfd, in, st);
+	journal_done(&l->journal, &q->h, fd < 0 ? fd : 0);
+	return fd;
+}
+
+static int
+reply_with(struct lane *l, const struct rpc_create *q, struct inode *in, struct inode *dir, int fd,
+    const struct statx *st)
+{
+	struct rpc_created *reply;
+	int r;
+
+	r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, st);
+	if (r < 0) {
+		inode_forget(in, 1, false);
+		return r;
+	}
+	inode_pin(in);
+	vault_pin(l, in, dir);
+	reply = lane_reply(l, &q->h);
+	ops_entry(&reply->e, in, dir, st);
+	if (r == 1)
+		lane_donate(l, reply, fd, in->node, q->fh);
+	return 0;
+}
+
+int
+op_TMPFILE(struct lane *l, const struct rpc_hdr *h)
+{
+	const struct rpc_create *q = (const void *)h;
+	struct inode *dir, *in;
+	struct statx st;
+	int fd, r;
+
+	if ((q->flags & O_ACCMODE) == O_ACCMODE ||
+	    (q->oflags & ~(uint32_t)(RPC_OPEN_ALL | RPC_CREATE_GROUPS)) != 0)
+		return -EINVAL;
+	r = resolve_node(q->dir, &dir);
+	if (r != 0)
+		return r;
+	fd = dir->type == S_IFDIR ? make_once(l, q, inode_fd(dir), &in, &st) : -ENOTDIR;
+	r = fd;
+	if (fd >= 0) {
+		r = reply_with(l, q, in, dir, fd, &st);
+		inode_put(in);
+	}
+	inode_put(dir);
+	return r;
+}
+
+void
+tmpfile_named(struct lane *l, struct inode *in, struct inode *dir)
+{
+	struct statx st;
+
+	inode_unpin(in);
+	vault_unpin(l, in);
+	/* Unless another lane has taken the name away again, and its pin was just dropped. */
+	if (resolve_statx(inode_fd(in), "", &st) == 0 && st.stx_nlink == 0) {
+		inode_pin(in);
+		vault_pin(l, in, dir);
+	}
+}
