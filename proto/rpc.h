@@ -236,7 +236,8 @@ enum rpc_arena { RPC_A_NONE, RPC_A_IN /* front wrote it */, RPC_A_OUT /* worker 
 #define RPC_OP_MUTATES 0x1 /* changes the share: refused when read-only */
 #define RPC_OP_FD 0x2 /* its reply may carry an fd */
 #define RPC_OP_ONCE 0x4 /* not idempotent: a replay must not do it again */
-#define RPC_OP_JUDGES 0x8 /* with RPC_OP_MUTATES: not refused when read-only, but refuses by itself what would change */
+#define RPC_OP_JUDGES \
+	0x8 /* with RPC_OP_MUTATES: not refused when read-only, but refuses by itself what would change */
 
 /* clang-format off */
 /*  NAME       nr request   reply       name1          name2          x size         nx max     reply name  arena      flags */
