@@ -80,10 +80,10 @@ static const struct fuse_op ops[] = {
 	OP(COPY_FILE_RANGE, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct fuse_write_out),
 	    F_CHANGES),
 	OP(SYNCFS, fuse_syncfs, 0, 0, F_NODE),
-	OP(TMPFILE, fuse_tmpfile, sizeof(struct fuse_create_in), ENTRY + sizeof(struct fuse_open_out), F_NODE),
+	OP(TMPFILE, fuse_tmpfile, sizeof(struct fuse_create_in), ENTRY + sizeof(struct fuse_open_out), F_NODE | F_CHANGES),
 	OP(IOCTL, fuse_ioctl, sizeof(struct fuse_ioctl_in), 0, F_NODE),
 	OP_NEW(STATX, fuse_statx, sizeof(struct abi_statx_in), sizeof(struct abi_statx_out), F_NODE),
-	OP_NEW(COPY_FILE_RANGE_64, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct abi_copy_out), 0),
+	OP_NEW(COPY_FILE_RANGE_64, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct abi_copy_out), F_CHANGES),
 };
 /* clang-format on */
 

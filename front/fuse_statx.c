@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "front/cache.h"
 #include "front/fuse.h"
 #include "front/fuse_abi.h"
 #include "front/handles.h"
@@ -22,7 +23,7 @@
 static void
 reply_statx(struct request *r, const struct abi_statx *st)
 {
-	struct abi_statx_out out = { .attr_valid = ATTR_TIMEOUT_S, .stat = *st };
+	struct abi_statx_out out = { .attr_valid = cache_timeout(r->q->s), .stat = *st };
 
 	reply_body(r, &out, sizeof(out));
 }

@@ -23,7 +23,7 @@
 static int
 make_as_caller(const struct rpc_create *q, int dirfd)
 {
-	const int flags = (int)q->flags & (O_ACCMODE | O_EXCL | O_NONBLOCK | O_SYNC | O_DSYNC);
+	const int flags = (int)q->flags & (ops_open_mask() | O_EXCL) & ~(O_TRUNC | O_DIRECTORY);
 	struct cred cred;
 	int r;
 
@@ -45,6 +45,7 @@ static int
 adopt(const struct rpc_create *q, const struct journal_past *past, struct inode **in,
     struct statx *st)
 {
+	uint32_t flags = q->flags & ~(uint32_t)(O_TRUNC | O_DIRECTORY);
 	int r;
 
 	if (past == NULL || past->ino1 == 0)
@@ -59,7 +60,7 @@ adopt(const struct rpc_create *q, const struct journal_past *past, struct inode 
 		st->stx_uid != cred_owner(q->uid)))
 		r = -ESTALE;
 	if (r == 0)
-		r = ops_open(*in, q->flags, q->oflags, st);
+		r = ops_open(*in, &flags, q->oflags & ~(uint32_t)RPC_OPEN_READ_TOO, RPC_NO_GID, st);
 	if (r >= 0 && !inode_send(*in)) {
 		fd_close(&r);
 		r = -ESTALE;

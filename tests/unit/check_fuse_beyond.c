@@ -102,6 +102,13 @@ START_TEST(statx_of_a_handle)
 	ck_assert_int_eq(o->stat.btime.sec, st.stx_btime.tv_sec);
 	ck_assert_uint_eq(o->stat.btime.nsec, st.stx_btime.tv_nsec);
 	ck_assert_uint_eq(o->stat.mode, st.stx_mode);
+	/* It stays valid as long as other attributes do. */
+	fake.s.dev.cache = CACHE_NEVER;
+	rig_ask(ABI_STATX, FILE_NODE, &in, sizeof(in), NULL, 0);
+	ck_assert_uint_eq(((const struct abi_statx_out *)rig_body(sizeof(*o)))->attr_valid, 0);
+	fake.s.dev.cache = CACHE_ALWAYS;
+	rig_ask(ABI_STATX, FILE_NODE, &in, sizeof(in), NULL, 0);
+	ck_assert_uint_eq(((const struct abi_statx_out *)rig_body(sizeof(*o)))->attr_valid, 86400);
 
 	fake.s.dev.flags |= DEV_TRANSLATE;
 	rig_ask(ABI_STATX, FILE_NODE, &in, sizeof(in), NULL, 0);
@@ -253,9 +260,6 @@ START_TEST(tmpfile_request)
 	rig_ask(FUSE_LSEEK, 77, (const uint64_t[]){ out->o.fh, 0, SEEK_END }, 24, NULL, 0);
 	ck_assert_uint_eq(((const struct fuse_lseek_out *)rig_body(8))->offset, 10);
 
-	in.flags = O_ACCMODE | O_TMPFILE;
-	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), "/", 2);
-	rig_expect_error(-EINVAL);
 	in.flags = O_RDWR;
 	ext[1] = 33;
 	memcpy(var + 2, ext, sizeof(ext));
@@ -265,6 +269,9 @@ START_TEST(tmpfile_request)
 	rig_rpc(RPC_TMPFILE);
 	ck_assert(fake_answer_error(-EOPNOTSUPP));
 	rig_expect_error(-EOPNOTSUPP);
+	fake.s.dev.flags |= DEV_READONLY;
+	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), "/", 2);
+	rig_expect_error(-EROFS);
 } END_TEST
 
 int
