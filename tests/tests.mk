@@ -21,9 +21,10 @@ UNIT_check_fuse_data := $(FUSE_RIG)
 UNIT_check_fuse_decode := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
-OPTIONS := tests/unit/options_rig.c $(sort $(wildcard monitor/options*.c)) common/log.c
+OPTIONS := $(addprefix tests/unit/options_,rig.c rows.c rows_compat.c) $(sort $(wildcard monitor/options*.c)) common/log.c
 UNIT_check_options := $(OPTIONS)
 UNIT_check_options_more := $(OPTIONS)
+UNIT_check_logfilter := monitor/logfilter.c common/log.c
 VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/vault_table.c common/msg.c common/log.c
 UNIT_check_vault := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
@@ -51,9 +52,11 @@ FUZZERS := fuzz_fuse fuzz_rpc fuzz_vring
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
 	fuse_ops.c fuse_ops_file.c harness.c)
-harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c))
+harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNESS_$(1))
+# It knows which options are refused by reading the table of them.
+HARNESS_check_cli := $(OPTIONS)
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
 
 # name, folder, sources beside its own
 define test_program
@@ -125,7 +128,7 @@ check-built: all unit-tests harness-tests
 # The same unit and harness tests with the sanitizers in them and in the daemon, whose profiles know nothing of a
 # sanitizer's own system calls: without seccomp. What looks at the profiles, counts system calls or brings its own
 # command line is left out.
-ASAN_LEAVE_OUT := check_priv check_seccomp check_syscalls check_options check_respawn
+ASAN_LEAVE_OUT := check_priv check_seccomp check_syscalls check_cli check_respawn
 check-asan:
 	$(MAKE) B=$(B)/asan SAN=address,undefined all unit-tests harness-tests
 	WORKER_EXE=$(abspath $(B))/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \

@@ -70,11 +70,23 @@ make_dirs(struct vmm *v)
 	return 0;
 }
 
+/* In the child: the word, "@" in it replaced by the directory. */
+static char *
+with_dir(const struct vmm *v, char *word)
+{
+	const char *at = strchr(word, '@');
+	char *copy;
+
+	if (at == NULL || asprintf(&copy, "%.*s%s%s", (int)(at - word), word, v->dir, at + 1) < 0)
+		return word;
+	return copy;
+}
+
 /* In the child: become the daemon. */
 static void
-exec_daemon(const struct vmm *v, char **argv)
+exec_daemon(struct vmm *v, char **argv)
 {
-	int log, null;
+	int log, null, i = 1;
 
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -85,8 +97,12 @@ exec_daemon(const struct vmm *v, char **argv)
 	dup2(null, 0);
 	dup2(log, 1);
 	dup2(log, 2);
-	if (close_range(3, ~0u, 0) < 0)
+	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(126);
+	for (; v->opts.only_args && argv[i] != NULL; i++)
+		argv[i] = with_dir(v, argv[i]);
+	if (v->opts.child != NULL)
+		v->opts.child(v);
 	execvp(argv[0], argv);
 	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -105,10 +121,12 @@ spawn(struct vmm *v)
 	for (word = strtok_r(words, " ", &save); word != NULL && n < MAX_ARGS / 2;
 	    word = strtok_r(NULL, " ", &save))
 		argv[n++] = word;
-	argv[n++] = (char *)(uintptr_t)"--socket-path";
-	argv[n++] = v->sock_path;
-	argv[n++] = (char *)(uintptr_t)"--shared-dir";
-	argv[n++] = v->share;
+	if (!v->opts.only_args) {
+		argv[n++] = (char *)(uintptr_t)"--socket-path";
+		argv[n++] = v->sock_path;
+		argv[n++] = (char *)(uintptr_t)"--shared-dir";
+		argv[n++] = v->share;
+	}
 	for (i = 0; v->opts.args != NULL && v->opts.args[i] != NULL && n < MAX_ARGS; i++)
 		argv[n++] = (char *)(uintptr_t)v->opts.args[i];
 	argv[n] = NULL;

@@ -127,8 +127,12 @@ enum vmm_stage {
 	VMM_RUNNING,	/* rings set up and enabled */
 };
 
+struct vmm;
+
 struct vmm_opts {
 	const char *const *args;	/* more arguments for the daemon, NULL-terminated, or NULL */
+	bool only_args;			/* no --socket-path, no --shared-dir; "@" in args is our directory */
+	void (*child)(struct vmm *);	/* called in the child before it becomes the daemon; or NULL */
 	enum vmm_stage stage;
 	unsigned int queues;		/* wanted, hiprio included; 0 = 3; never more than the daemon has */
 	uint16_t queue_size;		/* 0 = 128 */
@@ -141,8 +145,6 @@ struct vmm_opts {
 	bool call_pipe;			/* call fds are pipes (as UML's are) */
 	unsigned int share_mib;		/* mount a tmpfs of this size as the share; 0 = none */
 };
-
-struct vmm;
 
 struct vmm_queue {
 	struct vmm *vmm;

@@ -9,102 +9,15 @@
 
 #include "options_rig.h"
 
-#define SOCK "--socket-path=/t"
-
-static const struct options_row good[] = {
-	{ { "-o", "source=/x", SOCK }, " action=0 old=2 dir=/x sock=/t " },
-	{ { "-osource=/x", SOCK }, " dir=/x " },
-	{ { "-o=source=/x", SOCK }, " dir=/x " },
-	{ { SOCK, "-do", "source=/x" }, " old=6 dir=/x " },
-	{ { "-o", "xattr", SOCK }, " dir=- " },
-	{ { BASE, "-o", "source=/x" }, " dir=/x " },
-	{ { "-o", "source=/x", "--shared-dir=/s", SOCK }, " dir=/x " },
-	{ { "-o", "source=/x,source=/y", SOCK }, " dir=/y " },
-	{ { "-o", "source=/x", "-o", "source=/y", SOCK }, " dir=/y " },
-	{ { "-o", "source=", SOCK }, " dir= " },
-	{ { BASE, "-o", "cache=auto" }, " cache=0 " },
-	{ { "-o", "cache=always", "--cache=never", BASE }, " cache=1 " },
-	{ { BASE, "-o", "cache=none" }, " cache=2 " },
-	{ { BASE, "-o", "cache=metadata" }, " cache=3 " },
-	{ { BASE, "-o", "loglevel=debug" }, " log=4 " },
-	{ { BASE, "-o", "loglevel=info" }, " log=3 " },
-	{ { BASE, "-o", "loglevel=warn" }, " log=2 " },
-	{ { BASE, "-o", "loglevel=err" }, " log=1 " },
-	{ { BASE, "--log-level=trace", "-o", "loglevel=err" }, " log=1 " },
-	{ { BASE, "-d", "-o", "loglevel=err" }, " log=4 " },
-	{ { BASE, "-o", "sandbox=chroot" }, " sandbox=1 " },
-	{ { BASE, "--sandbox=none", "-o", "sandbox=namespace" }, " sandbox=0 " },
-	{ { BASE, "-o", "modcaps=+sys_admin:-chown" }, " modcaps=+sys_admin:-chown " },
-	{ { BASE, "-o", "xattr" }, " dev=5 " },
-	{ { BASE, "--xattr", "-o", "no_xattr" }, " dev=4 " },
-	{ { BASE, "-o", "xattr,no_xattr" }, " dev=4 " },
-	{ { BASE, "-o", "no_xattr,xattr" }, " dev=5 " },
-	{ { BASE, "-o", "posix_acl,no_xattr" }, " dev=5 " },
-	{ { BASE, "-o", "no_readdirplus" }, " dev=44 " },
-	{ { BASE, "--no-readdirplus", "-o", "readdirplus" }, " dev=4 " },
-	{ { BASE, "-o", "writeback" }, " dev=c " },
-	{ { BASE, "--writeback", "-o", "no_writeback" }, " dev=4 " },
-	{ { BASE, "-o", "allow_direct_io" }, " dev=24 " },
-	{ { BASE, "--allow-direct-io", "-o", "no_allow_direct_io" }, " dev=4 " },
-	{ { BASE, "-o", "announce_submounts" }, " dev=4 " },
-	{ { BASE, "--no-announce-submounts", "-o", "announce_submounts" }, " dev=0 " },
-	{ { BASE, "-o", "killpriv_v2" }, " dev=84 " },
-	{ { BASE, "--killpriv-v2", "-o", "no_killpriv_v2" }, " dev=4 " },
-	{ { BASE, "-o", "posix_acl" }, " dev=5 cache=0 acl=2 " },
-	{ { BASE, "--posix-acl=auto", "-o", "no_posix_acl" }, " dev=4 cache=0 acl=0 " },
-	{ { BASE, "-o", "security_label" }, " dev=5 cache=0 acl=0 label=2 " },
-	{ { BASE, "--security-label", "-o", "no_security_label" },
-	    " dev=4 cache=0 acl=0 label=0 " },
-	{ { BASE, "-o", "no_posix_lock,no_flock" }, " dev=4 " },
-	{ { BASE, "--flock", "--posix-lock", "-o", "no_posix_lock" }, " dev=804 " },
-	{ { BASE, "--print-capabilities", "-o", "xattr" }, " action=5 " },
-	/* libvirt 9.0, as it is built from <driver>, <binary> and their cache, lock and xattr */
-	{ { "--fd=32", "-o", "source=/srv/share" }, " old=2 dir=/srv/share sock=- group=- fd=32 " },
-	{ { "--fd=32", "-o", "source=/s,cache=always,sandbox=chroot,xattr,no_flock,no_posix_lock",
-	      "--thread-pool-size=4", "-d" },
-	    " old=6 dir=/s sock=- group=- fd=32 tag=- dev=5 cache=1 " },
-	{ { "--fd=32", "-o", "source=/s,cache=none,sandbox=namespace,no_xattr" },
-	    " dev=4 cache=2 acl=0 label=0 handles=0 xattrmap=- tuid= tgid= sandbox=0 " },
-};
-
-static const struct options_row bad[] = {
-	{ { BASE, "-o", "nonsense" }, "Invalid compat argument '-o nonsense'" },
-	{ { BASE, "-o", "" }, "Invalid compat argument '-o '" },
-	{ { BASE, "-o=" }, "Invalid compat argument '-o '" },
-	{ { BASE, "-o", "xattr," }, "Invalid compat argument '-o '" },
-	{ { BASE, "-o", "xattr,,writeback" }, "Invalid compat argument '-o '" },
-	{ { BASE, "-o", "xattr,foo=a=b" }, "Invalid compat argument '-o foo=a=b'" },
-	{ { BASE, "-o", "source=a=b" }, "Invalid compat argument '-o source=a=b'" },
-	{ { BASE, "-o", "source" }, "Invalid compat argument '-o source'" },
-	{ { BASE, "-o", "cache" }, "Invalid compat argument '-o cache'" },
-	{ { BASE, "-o", "xattr=on" }, "Invalid compat argument '-o xattr=on'" },
-	{ { BASE, "-o", "posix_acl=always" }, "Invalid compat argument '-o posix_acl=always'" },
-	{ { BASE, "-o", "posix_lock" }, "Invalid compat argument '-o posix_lock'" },
-	{ { BASE, "-o", "flock" }, "Invalid compat argument '-o flock'" },
-	{ { BASE, "-o", "timeout=1" }, "Invalid compat argument '-o timeout=1'" },
-	{ { BASE, "-o", "no_announce_submounts" }, "Invalid compat argument" },
-	{ { BASE, "-o", " xattr" }, "Invalid compat argument '-o  xattr'" },
-	{ { BASE, "-o", "XATTR" }, "Invalid compat argument '-o XATTR'" },
-	{ { BASE, "-o", "cache=never" }, "Invalid compat value 'never' for '-o cache'" },
-	{ { BASE, "-o", "cache=Auto" }, "Invalid compat value 'Auto' for '-o cache'" },
-	{ { BASE, "-o", "cache=" }, "Invalid compat value '' for '-o cache'" },
-	{ { BASE, "-o", "loglevel=error" }, "Invalid compat value 'error' for '-o loglevel'" },
-	{ { BASE, "-o", "loglevel=off" }, "Invalid compat value 'off' for '-o loglevel'" },
-	{ { BASE, "-o", "sandbox=none" }, "Invalid compat value 'none' for '-o sandbox'" },
-	{ { BASE, "-o", "sandbox=CHROOT" }, "Invalid compat value 'CHROOT' for '-o sandbox'" },
-	{ { "--print-capabilities", "-o", "x" }, "Invalid compat argument '-o x'" },
-	{ { "-o", "xattr" }, "not provided: --socket-path <PATH> or --fd <N>" },
-};
-
 START_TEST(test_good)
 {
-	rig_good(&good[_i]);
+	rig_good(&options_good_compat[_i]);
 }
 END_TEST
 
 START_TEST(test_bad)
 {
-	rig_bad(&bad[_i]);
+	rig_bad(&options_bad_compat[_i]);
 }
 END_TEST
 
@@ -212,8 +125,8 @@ main(void)
 {
 	TCase *t = tcase_create("options");
 
-	tcase_add_loop_test(t, test_good, 0, countof(good));
-	tcase_add_loop_test(t, test_bad, 0, countof(bad));
+	tcase_add_loop_test(t, test_good, 0, rig_rows(options_good_compat));
+	tcase_add_loop_test(t, test_bad, 0, rig_rows(options_bad_compat));
 	tcase_add_loop_test(t, test_check, 0, countof(checks));
 	tcase_add_test(t, test_unserved);
 	tcase_add_test(t, test_help);

@@ -9,6 +9,16 @@
 #include <string.h>
 
 int
+rig_rows(const struct options_row *table)
+{
+	int n = 0;
+
+	while (table[n].want != NULL)
+		n++;
+	return n;
+}
+
+int
 rig_parse(const char *const *args, struct options *o, char err[static OPTIONS_ERROR_MAX])
 {
 	char *argv[ARGS_MAX + 2] = { (char[]){ "virtiofsd" } };

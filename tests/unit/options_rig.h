@@ -19,6 +19,12 @@ struct options_row {
 	const char *want;
 };
 
+/* The tables; each ends with a row whose want is NULL. */
+extern const struct options_row options_good[], options_bad[]; /* options_rows.c */
+extern const struct options_row options_good_compat[],
+    options_bad_compat[]; /* options_rows_compat.c */
+int rig_rows(const struct options_row *); /* how many rows a table has */
+
 /* The arguments end with NULL. As options_parse(). */
 int rig_parse(const char *const *args, struct options *, char err[static OPTIONS_ERROR_MAX]);
 
