@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Writes the option list of virtiofsd(8), in mdoc(7), from the table that the daemon parses with: `make man` puts it into
- * the manual page, tests/man-options compares. Runs in: the build. Bytes written by: this repository.
+ * the manual page, tests/man-options compares. With --items: the names of what -o takes. Runs in: the build. Bytes written by: this repository.
  */
 #include <ctype.h>
 #include <string.h>
@@ -127,9 +127,20 @@ words(const struct row *row)
 	puts(".El");
 }
 
-int
-main(void)
+/* What -o takes, a name a line. */
+static int
+items(void)
 {
+	for (const struct row *row = options_items; !row_is_end(row); row++)
+		puts(row->name);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int
+main(int argc, char *argv[])
+{
+	if (argc == 2 && strcmp(argv[1], "--items") == 0)
+		return items();
 	for (const struct row *row = options_rows; !row_is_end(row); row++) {
 		if (row->help == NULL)
 			continue;

@@ -39,7 +39,7 @@ static const struct word negotiation_words[] = {
 	{ NULL, 0, NULL },
 };
 
-static const struct row items[] = {
+const struct row options_items[] = {
 	{ "source", .arg = "PATH", .set = set_string, FIELD(shared_dir) },
 	{ "cache", .arg = "POLICY", .set = set_word, FIELD(dev.cache), .words = cache_words },
 	{ "loglevel", .arg = "LEVEL", .set = set_word, FIELD(log_level), .words = log_words },
@@ -68,6 +68,7 @@ static const struct row items[] = {
 	    .words = negotiation_words, .bare = "never" },
 	{ "no_posix_lock", .set = clear_flag, .flag = DEV_POSIX_LOCK },
 	{ "no_flock", .set = clear_flag, .flag = DEV_FLOCK },
+	{ .name = NULL },
 };
 
 /* "name" or "name=value", which is cut in two. */
@@ -80,9 +81,9 @@ one_item(struct parse *p, char *item)
 	const size_t n = value != NULL ? (size_t)(value - item) : strlen(item);
 	const struct row *row = NULL;
 
-	for (size_t i = 0; i < countof(items); i++)
-		if (strlen(items[i].name) == n && memcmp(items[i].name, item, n) == 0)
-			row = &items[i];
+	for (const struct row *i = options_items; !row_is_end(i) && row == NULL; i++)
+		if (strlen(i->name) == n && memcmp(i->name, item, n) == 0)
+			row = i;
 	if (row == NULL || (row->arg != NULL) != (value != NULL) ||
 	    (value != NULL && strchr(value + 1, '=') != NULL))
 		return parse_fail(p, "Invalid compat argument '-o %.80s'", item);

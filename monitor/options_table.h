@@ -50,8 +50,8 @@ struct row {
 #define ROW_LAST 0x2 /* what follows is not looked at */
 #define ROW_ANYCASE 0x4 /* words are taken in any case */
 
-/* The rows of the command line; the last one has neither name nor letter. */
-extern const struct row options_rows[];
+/* The rows of the command line, and those of -o; the last one of each has neither name nor letter. */
+extern const struct row options_rows[], options_items[];
 bool row_is_end(const struct row *);
 
 /* "--tag <TAG>", "-o <LIST>", "--posix-acl[=<WHEN>]", as messages and helps write it. */

@@ -16,10 +16,14 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/fd.h"
 #include "common/log.h"
+
+#define LOCK_MS 300
+#define LOCK_NAP_MS 10
 
 static int
 fail(const char *what, const char *path, int error)
@@ -52,27 +56,41 @@ open_dir(const char *path, struct listener *l)
 }
 
 /*
- * Open and lock the file. The lock is this process' alone: children get no copy of the descriptor, so it is free when we
- * are gone. *again is set when the file was replaced between the two.
+ * flock(), tried for a while: the lock is the daemon's first process' alone, but if that was killed while it started
+ * another, that one has a copy of the descriptor until it executes its program.
  */
+static int
+lock_pid_file(int fd)
+{
+	const struct timespec nap = { .tv_nsec = LOCK_NAP_MS * 1000000L };
+
+	for (int ms = 0; flock(fd, LOCK_EX | LOCK_NB) == -1; ms += LOCK_NAP_MS) {
+		if (errno != EWOULDBLOCK || ms >= LOCK_MS)
+			return -errno;
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
+/* Open and lock the file; *again is set when it was replaced between the two. */
 static int
 try_pid_file(int dir, const char *name, int *fd, bool *again)
 {
 	struct stat by_fd, by_name;
-	int r = 0;
+	int r;
 
 	*again = false;
 	*fd = openat(
 	    dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (*fd == -1)
 		return -errno;
-	if (flock(*fd, LOCK_EX | LOCK_NB) == -1 || fstat(*fd, &by_fd) == -1)
+	if ((r = lock_pid_file(*fd)) == 0 && fstat(*fd, &by_fd) == -1)
 		r = -errno;
-	else if (!S_ISREG(by_fd.st_mode))
+	if (r == 0 && !S_ISREG(by_fd.st_mode))
 		r = -EINVAL;
-	else if (fstatat(dir, name, &by_name, AT_SYMLINK_NOFOLLOW) == -1 ||
-	    by_fd.st_dev != by_name.st_dev || by_fd.st_ino != by_name.st_ino)
-		*again = true;
+	if (r == 0)
+		*again = fstatat(dir, name, &by_name, AT_SYMLINK_NOFOLLOW) == -1 ||
+		    by_fd.st_dev != by_name.st_dev || by_fd.st_ino != by_name.st_ino;
 	if (r != 0 || *again)
 		fd_close(fd);
 	return r;

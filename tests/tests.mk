@@ -91,7 +91,7 @@ crash-worker:
 	@$(MAKE) --no-print-directory B=$(B)/crash CPPFLAGS="$(CPPFLAGS) -DCRASH_POINTS" $(CRASH_WORKER)
 
 # Writes the manual page's list of options.
-$(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c monitor/options_set.c monitor/options_table.c)
+$(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c $(addprefix monitor/options_,compat.c set.c table.c))
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^

@@ -209,6 +209,25 @@ static const struct {
 	{ "-d", "debug,virtiofsd::front=error", false, true, true },
 };
 
+/* The expression is looked for also once the processes are sealed. */
+START_TEST(test_requests_matched)
+{
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .child = set_rust_log };
+	struct fuse_entry_out e;
+
+	rust_log = "debug/(LOOKUP|NOENT)";
+	h_start_opts(&opts, true);
+	FAILS(ENOENT, fc_lookup(&hc, FC_ROOT, "nothing", &e));
+	usleep(100000);
+	ck_assert(vmm_log_has(hv, ": LOOKUP (1): inode 1 unique "));
+	ck_assert(vmm_log_has(hv, ": ENOENT"));
+	ck_assert(!vmm_log_has(hv, "INIT"));
+	ck_assert(!vmm_log_has(hv, "Client"));
+	h_stop();
+}
+END_TEST
+
+
 START_TEST(test_requests)
 {
 	const char *args[] = { talks[_i].arg, NULL };
@@ -391,6 +410,7 @@ check_cli_log(void)
 	tcase_add_test(t, test_stderr_gone);
 	tcase_add_test(t, test_no_standard_files);
 	tcase_add_loop_test(t, test_requests, 0, (int)(sizeof(talks) / sizeof(talks[0])));
+	tcase_add_test(t, test_requests_matched);
 	tcase_add_test(t, test_syslog);
 	tcase_add_test(t, test_syslog_debug);
 	tcase_add_test(t, test_syslog_full);

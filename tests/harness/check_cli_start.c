@@ -9,9 +9,11 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -249,6 +251,27 @@ START_TEST(test_limit)
 }
 END_TEST
 
+static void
+hide_nr_open(void)
+{
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount("/dev/null", "/proc/sys/fs/nr_open", NULL, MS_BIND, NULL) < 0)
+		_exit(126);
+}
+
+/* Also where the limit is not to be changed. */
+START_TEST(test_no_nr_open)
+{
+	static const char *const args[] = { DIR, SOCK, "--rlimit-nofile=0", NULL };
+	static const struct cli_how how = { .child = hide_nr_open };
+
+	ck_assert_int_eq(cli_run(args, &how), 1);
+	ck_assert_msg(strstr(cli.text_err,
+	    "ERROR virtiofsd] cannot read /proc/sys/fs/nr_open: ") != NULL, "%s", cli.text_err);
+	cli_assert_clean("");
+}
+END_TEST
+
 /* ---- its siblings ---- */
 
 static void
@@ -289,6 +312,7 @@ check_cli_start(void)
 	tcase_add_loop_test(t, test_failure, 0, (int)(sizeof(failures) / sizeof(failures[0])));
 	tcase_add_loop_test(t, test_start, 0, (int)(sizeof(starts) / sizeof(starts[0])));
 	tcase_add_loop_test(t, test_limit, 0, (int)(sizeof(limits) / sizeof(limits[0])));
+	tcase_add_test(t, test_no_nr_open);
 	tcase_add_test(t, test_alone);
 	return t;
 }
