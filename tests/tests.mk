@@ -51,9 +51,11 @@ FUZZERS := fuzz_fuse fuzz_rpc fuzz_vring
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
 	fuse_ops.c fuse_ops_file.c harness.c)
-harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c))
+harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNESS_$(1))
+# A host file system with faults.
+HARNESS_check_surface := tests/harness/hostfs.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
+HARNESS_TESTS := check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart
 
 # name, folder, sources beside its own
 define test_program
