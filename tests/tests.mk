@@ -152,7 +152,7 @@ demo:
 
 SOURCES := $(wildcard common/*.[ch] proto/*.[ch] front/*.[ch] worker/*.[ch] monitor/*.[ch])
 SCRIPTS := .ci/run tests/check tests/demo tests/imports tests/install-deps tests/layers tests/man-options tests/model/run tests/profiles \
-	$(addprefix tests/guest/,assassin assassin-guest uml uml-init qemu queues run with-daemon) $(wildcard tests/guest/workloads/*.sh)
+	$(addprefix tests/guest/,assassin assassin-guest cache.sh suid.sh uml uml-init qemu queues run with-daemon) $(wildcard tests/guest/workloads/*.sh)
 .PHONY: lint
 lint:
 	clang-format --dry-run -Werror $(SOURCES)
