@@ -17,7 +17,7 @@ guest()
 
 	"$BIN/direct" file
 	for pattern in write randrw; do
-		job=(fio --minimal --thread --name=verify --directory=. --ioengine=psync --direct=1 --rw=$pattern
+		job=(fio --minimal --thread --name=verify --directory=. --ioengine=psync --direct=1 --rw="$pattern"
 		    --bs=16k --size=16M --numjobs=2 --verify=crc32c --verify_fatal=1 --randseed=1)
 		"${job[@]}" >/tmp/fio.out
 		echo "direct: fio $pattern: verified"
