@@ -120,7 +120,7 @@ struct rpc_file file_of(const struct handle *, bool once);
 struct rpc_file file_to_change(const struct request *, const struct handle *, bool kill);
 /*
  * fuse_open.c: FALLOCATE and COPY_FILE_RANGE have no flag that asks for that: with HANDLE_KILLPRIV_V2 every caller but
- * root is meant, and one whom the guest does not name (id -1: guests that know ALLOW_IDMAP).
+ * root is meant. Guests that know ALLOW_IDMAP name no caller (id -1): they have sent a SETATTR of nothing, see there.
  */
 bool caller_is_plain(const struct request *);
 /* fuse_open.c: how the worker shall open, from the guest's flags (O_* and FUSE_OPEN_*). */

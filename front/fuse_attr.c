@@ -120,6 +120,20 @@ set_bits(uint32_t valid)
 	return out;
 }
 
+/*
+ * A SETATTR that sets nothing is how Linux says, under HANDLE_KILLPRIV_V2, that a caller without CAP_FSETID is about to
+ * change the content: it would clear set-id bits if they were not left to us (file_remove_privs()).
+ */
+static bool
+kills_privileges(const struct request *r, uint32_t valid)
+{
+	if ((r->q->s->dev.flags & DEV_KILLPRIV_V2) == 0)
+		return false;
+	if ((valid & FATTR_KILL_SUIDGID) != 0)
+		return true;
+	return set_bits(valid) == 0 && session_has(r->q->s, FUSE_HANDLE_KILLPRIV_V2);
+}
+
 int
 fuse_setattr(struct request *r, const void *arg, const char *var, size_t varlen)
 {
@@ -145,7 +159,7 @@ fuse_setattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	w->f = r->h != NULL ? file_of(r->h, r->h->fd >= 0)
 			    : (struct rpc_file){ .node = r->in.nodeid };
 	w->f.gid = r->in.gid;
-	if ((in->valid & FATTR_KILL_SUIDGID) != 0 && (r->q->s->dev.flags & DEV_KILLPRIV_V2) != 0)
+	if (kills_privileges(r, in->valid))
 		w->f.hflags |= RPC_FILE_KILLPRIV;
 	w->valid = set_bits(in->valid);
 	r->size = in->valid & FATTR_MODE;

@@ -82,7 +82,8 @@ file_to_change(const struct request *r, const struct handle *h, bool kill)
 bool
 caller_is_plain(const struct request *r)
 {
-	return session_has(r->q->s, FUSE_HANDLE_KILLPRIV_V2) && r->in.uid != 0;
+	return session_has(r->q->s, FUSE_HANDLE_KILLPRIV_V2) && r->in.uid != 0 &&
+	    r->in.uid != UINT32_MAX;
 }
 
 void

@@ -92,7 +92,7 @@ struct rpc_file {
 };
 #define RPC_FILE_HANDLE	0x1		/* fh is meant; else only node */
 #define RPC_FILE_ONCE	0x2		/* do not cache the open file: its data plane is in the front */
-#define RPC_FILE_KILLPRIV 0x4		/* a change of size or content drops set-id bits as for a caller without CAP_FSETID */
+#define RPC_FILE_KILLPRIV 0x4		/* a change of size or content, or of nothing, drops set-id bits as for a caller without CAP_FSETID */
 #define RPC_NO_GID	UINT32_MAX
 
 /* Requests */

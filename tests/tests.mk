@@ -57,8 +57,10 @@ HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c v
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNESS_$(1))
 # It knows which options are refused by reading the table of them.
 HARNESS_check_cli := $(OPTIONS)
+# A host file system with faults.
+HARNESS_check_surface := tests/harness/hostfs.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart
 
 # name, folder, sources beside its own
 define test_program
@@ -155,7 +157,7 @@ demo:
 
 SOURCES := $(wildcard common/*.[ch] proto/*.[ch] front/*.[ch] worker/*.[ch] monitor/*.[ch])
 SCRIPTS := .ci/run tests/check tests/demo tests/imports tests/install-deps tests/layers tests/man-options tests/model/run tests/profiles \
-	$(addprefix tests/guest/,assassin assassin-guest uml uml-init qemu queues newer run with-daemon) $(wildcard tests/guest/workloads/*.sh)
+	$(addprefix tests/guest/,assassin assassin-guest cache.sh suid.sh uml uml-init qemu queues newer run with-daemon) $(wildcard tests/guest/workloads/*.sh)
 .PHONY: lint
 lint:
 	clang-format --dry-run -Werror $(SOURCES)

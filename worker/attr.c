@@ -162,6 +162,9 @@ set_all(const struct rpc_setattr *q, const struct inode *in, int size_fd)
 		r = set_size(q, size_fd);
 	if (r == 0 && (q->valid & (RPC_SET_ATIME | RPC_SET_MTIME)))
 		r = set_times(q, in);
+	/* The content is about to change, and the bits go first. */
+	if (q->valid == 0 && (q->f.hflags & RPC_FILE_KILLPRIV) != 0)
+		killpriv_now(inode_fd(in), q->f.gid);
 	return r;
 }
 

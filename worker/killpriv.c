@@ -88,13 +88,23 @@ killpriv_begin(struct killpriv *k, int fd, gid_t gid)
 		k->gid = change_group(st.st_gid, (k->drop & S_ISGID) == 0);
 }
 
+static void
+take_away(int fd, mode_t drop)
+{
+	static struct log_limit limit;
+	struct fd_name name = fd_name(fd);
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 || (st.st_mode & drop) == 0)
+		return;
+	if (fchmodat(FD_DIR, name.s, st.st_mode & 07777 & ~drop, 0) == -1 && log_limit(&limit))
+		log_warn("set-id bits of a changed file stay (%s)", strerrorname_np(errno));
+}
+
 void
 killpriv_end(struct killpriv *k, bool done)
 {
-	static struct log_limit limit;
 	int saved = errno;
-	struct fd_name name;
-	struct stat st;
 
 	if (k->drop == 0)
 		return;
@@ -102,13 +112,18 @@ killpriv_end(struct killpriv *k, bool done)
 		cred_restore_group();
 	if (k->fsetid)
 		cred_restore_fsetid();
-	if (done && fstat(k->fd, &st) == 0 && (st.st_mode & k->drop) != 0) {
-		name = fd_name(k->fd);
-		if (fchmodat(FD_DIR, name.s, st.st_mode & 07777 & ~k->drop, 0) == -1 &&
-		    log_limit(&limit))
-			log_warn("set-id bits of a changed file stay (%s)", strerrorname_np(errno));
-	}
+	if (done)
+		take_away(k->fd, k->drop);
 	errno = saved;
+}
+
+void
+killpriv_now(int fd, gid_t gid)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0)
+		take_away(fd, bits_to_drop(&st, gid));
 }
 
 void

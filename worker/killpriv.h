@@ -30,6 +30,9 @@ void killpriv_none(struct killpriv *);
 /* done: the change was made; what the kernel has left of the bits goes as well. Keeps errno. */
 void killpriv_end(struct killpriv *, bool done);
 
+/* Drop the bits that a change by such a caller would drop. */
+void killpriv_now(int fd, gid_t gid);
+
 /*
  * Before threads exist: the host's name of the guest's security.capability, if the map gives it another (a string that
  * stays). The host's kernel does not drop that one, so that all changes of a file that has it must come through here.

@@ -61,6 +61,10 @@ make_dirs(struct vmm *v)
 	/* Guest users other than root create files in the share. */
 	if (chmod(v->dir, 0755) < 0 || mkdir(v->share, 0777) < 0 || chmod(v->share, 0777) < 0)
 		return -errno;
+	if (v->opts.mount_share != NULL) {
+		v->mounted = true;
+		return v->opts.mount_share(v);
+	}
 	if (v->opts.share_mib == 0)
 		return 0;
 	snprintf(options, sizeof(options), "size=%um,mode=0777", v->opts.share_mib);

@@ -118,6 +118,8 @@ struct vu_one_region {
 	struct vu_region reg;
 };
 
+struct vmm;
+
 /* How far vmm_start() goes. */
 enum vmm_stage {
 	VMM_SPAWNED,
@@ -144,6 +146,11 @@ struct vmm_opts {
 	bool no_reply_ack;
 	bool call_pipe;			/* call fds are pipes (as UML's are) */
 	unsigned int share_mib;		/* mount a tmpfs of this size as the share; 0 = none */
+	/*
+	 * Called before the daemon starts, may be NULL: mounts something else as the share (v->share), or on it.
+	 * All that is mounted there goes with it at the end. Returns 0 or a negative errno.
+	 */
+	int (*mount_share)(const struct vmm *v);
 };
 
 struct vmm_queue {
