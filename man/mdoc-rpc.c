@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writes the list of operations of virtiofsd-rpc(7), in mdoc(7), from RPC_OPS, the table that checks and dispatches them:
- * `make man` puts it into the manual page, tests/man-rpc compares. Runs in: the build. Bytes written by: this repository.
+ * Writes the list of operations of virtiofsd-rpc(7), in mdoc(7), from RPC_OPS, the table that checks and dispatches them.
+ * man/make-rpc puts it into the page. Runs in: the build. Bytes written by: this repository.
  */
 #include <stdio.h>
 
 #include "proto/rpc.h"
+
+/* What man/virtiofsd-rpc.7.in says in words. */
+static_assert(RPC_MSG_MAX == 16384 && RPC_BATCH_MAX == 64 && RPC_UNANSWERED_MAX == 4 &&
+	RPC_ARENA_SIZE == 4u << 20 && RPC_ALIGN == 8,
+    "the page gives these numbers");
+static_assert(RPC_NAME_MAX == 255 && RPC_TARGET_MAX == 4095 && RPC_XATTR_MAX == 255,
+    "and the lengths of names");
 
 /* What the table cannot say. An operation without a text fails the build of the manual page. */
 static const char *const does[RPC_OP_END] = {

@@ -93,19 +93,12 @@ $(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c monitor/options_set.c mon
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
 
-# And virtiofsd-rpc(7)'s list of operations.
-$(B)/tests/mdoc-rpc: $(call obj,man/mdoc-rpc.c proto/rpc.c)
-	@mkdir -p $(@D)
-	@echo "  LD    $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
-
 .PHONY: man
-man: $(B)/tests/mdoc-options $(B)/tests/mdoc-rpc
+man: $(B)/tests/mdoc-options
 	VIRTIOFSD=$(B)/virtiofsd tests/man-options --write
-	VIRTIOFSD=$(B)/virtiofsd tests/man-rpc --write
 
 .PHONY: unit-tests harness-tests
-unit-tests: crash-worker $(B)/tests/mdoc-options $(B)/tests/mdoc-rpc
+unit-tests: crash-worker $(B)/tests/mdoc-options
 unit-tests: $(UNIT_TESTS:%=$(B)/tests/%)
 harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%) $(B)/tests/liar crash-build
 
@@ -156,13 +149,13 @@ demo:
 	tests/demo
 
 SOURCES := $(wildcard common/*.[ch] proto/*.[ch] front/*.[ch] worker/*.[ch] monitor/*.[ch])
-SCRIPTS := .ci/run tests/check tests/demo tests/imports tests/install-deps tests/layers tests/man-options tests/man-rpc tests/model/run tests/profiles \
+SCRIPTS := .ci/run man/make-rpc tests/check tests/demo tests/imports tests/install-deps tests/layers tests/man-options tests/model/run tests/profiles \
 	$(addprefix tests/guest/,apparmor assassin assassin-guest initramfs libvirt uml uml-init qemu queues run with-daemon) $(wildcard tests/guest/workloads/*.sh)
 .PHONY: lint
-lint:
+lint: $(B)/virtiofsd-rpc.7
 	clang-format --dry-run -Werror $(SOURCES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr --std=c11 \
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -I. -D_GNU_SOURCE -DVERSION='"0"' \
 	    common proto front worker monitor
 	shellcheck $(SCRIPTS)
-	mandoc -Tlint -W warning man/*.[1-8]
+	mandoc -Tlint -W warning man/*.[1-8] $(B)/virtiofsd-rpc.7
