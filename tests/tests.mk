@@ -156,13 +156,12 @@ demo:
 	tests/demo
 
 SOURCES := $(wildcard common/*.[ch] proto/*.[ch] front/*.[ch] worker/*.[ch] monitor/*.[ch])
-SCRIPTS := .ci/run tests/check tests/demo tests/imports tests/install-deps tests/layers tests/man-options tests/model/run tests/profiles \
-	$(addprefix tests/guest/,assassin assassin-guest cache.sh suid.sh uml uml-init qemu queues newer run with-daemon) $(wildcard tests/guest/workloads/*.sh)
+SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh' .ci man tests debian 2>/dev/null)
 .PHONY: lint
-lint:
+lint: $(B)/virtiofsd-rpc.7
 	clang-format --dry-run -Werror $(SOURCES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability,performance --inline-suppr --std=c11 \
 	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -I. -D_GNU_SOURCE -DVERSION='"0"' \
 	    common proto front worker monitor
 	shellcheck $(SCRIPTS)
-	mandoc -Tlint -W warning man/*.[1-8]
+	mandoc -Tlint -W warning man/*.[1-8] $(B)/virtiofsd-rpc.7

@@ -3,7 +3,8 @@
  * check_seccomp - a forbidden system call in a running daemon ends the process that makes it, all of it, and exactly that
  * process: the guest of a worker notices a pause, the end of front or monitor ends the daemon and leaves nothing.
  *
- * usage: check_seccomp (as root; VIRTIOFSD names the daemon; CK_RUN_CASE selects a group)
+ * usage: check_seccomp (as root; VIRTIOFSD names the daemon; CK_RUN_CASE selects a group;
+ *        APPARMOR_LABELS adds the group "labels": each process is under its AppArmor profile)
  *
  * The call is put into a thread of the daemon by ptrace: a thread that waits in a system call is stopped, and continues
  * with another. Runs in: the test program.
@@ -190,6 +191,31 @@ START_TEST(test_control)
 }
 END_TEST
 
+static const struct {
+	const char *comm, *label;
+} labels[] = {
+	{ "virtiofsd", "virtiofsd (enforce)" },
+	{ FRONT, "virtiofsd-front (enforce)" },
+	{ WORKER, "virtiofsd//&virtiofsd-worker (enforce)" },
+};
+
+START_TEST(test_label)
+{
+	char path[64], label[128];
+	FILE *f;
+
+	h_start(NULL);
+	snprintf(path, sizeof(path), "/proc/%d/attr/current", find_proc(labels[_i].comm));
+	f = fopen(path, "re");
+	ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
+	ck_assert_ptr_nonnull(fgets(label, sizeof(label), f));
+	fclose(f);
+	label[strcspn(label, "\n")] = '\0';
+	ck_assert_str_eq(label, labels[_i].label);
+	h_stop();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -204,6 +230,7 @@ main(void)
 		{ "worker", test_worker, NR_WORKER_CALLS },
 		{ "front", test_front, 2 },
 		{ "monitor", test_monitor, 2 },
+		{ "labels", test_label, getenv("APPARMOR_LABELS") != NULL ? 3 : 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
