@@ -45,7 +45,8 @@ nap(void)
 static int
 make_dirs(struct vmm *v)
 {
-	const char *tmp = getenv("TMPDIR");
+	const char *tmp = getenv("TMPDIR"), *who = getenv("HARNESS_OWNER");
+	const uid_t owner = who != NULL ? (uid_t)strtoul(who, NULL, 10) : v->opts.owner;
 	char options[64];
 
 	if (tmp == NULL || strlen(tmp) > sizeof(v->dir) - 16)
@@ -60,6 +61,9 @@ make_dirs(struct vmm *v)
 	snprintf(v->log_path, sizeof(v->log_path), "%s/log", v->dir);
 	/* Guest users other than root create files in the share. */
 	if (chmod(v->dir, 0755) < 0 || mkdir(v->share, 0777) < 0 || chmod(v->share, 0777) < 0)
+		return -errno;
+	/* A daemon of somebody else's makes its socket here. */
+	if (owner != 0 && (chown(v->dir, owner, owner) < 0 || chown(v->share, owner, owner) < 0))
 		return -errno;
 	if (v->opts.share_mib == 0)
 		return 0;
@@ -95,21 +99,23 @@ exec_daemon(const struct vmm *v, char **argv)
 static int
 spawn(struct vmm *v)
 {
-	char *argv[MAX_ARGS + 8], words[512], *save = NULL, *word;
+	char *argv[MAX_ARGS * 2 + 8], words[512], *save = NULL, *word;
 	const char *daemon = getenv("VIRTIOFSD");
 	unsigned int n = 0, i;
 
+	for (i = 0; v->opts.prefix != NULL && v->opts.prefix[i] != NULL && n < MAX_ARGS / 2; i++)
+		argv[n++] = (char *)(uintptr_t)v->opts.prefix[i];
 	if (daemon == NULL || daemon[0] == '\0')
 		daemon = DEFAULT_DAEMON;
 	snprintf(words, sizeof(words), "%s", daemon);
-	for (word = strtok_r(words, " ", &save); word != NULL && n < MAX_ARGS / 2;
+	for (word = strtok_r(words, " ", &save); word != NULL && n < MAX_ARGS;
 	    word = strtok_r(NULL, " ", &save))
 		argv[n++] = word;
 	argv[n++] = (char *)(uintptr_t)"--socket-path";
 	argv[n++] = v->sock_path;
 	argv[n++] = (char *)(uintptr_t)"--shared-dir";
 	argv[n++] = v->share;
-	for (i = 0; v->opts.args != NULL && v->opts.args[i] != NULL && n < MAX_ARGS; i++)
+	for (i = 0; v->opts.args != NULL && v->opts.args[i] != NULL && n < MAX_ARGS * 2; i++)
 		argv[n++] = (char *)(uintptr_t)v->opts.args[i];
 	argv[n] = NULL;
 

@@ -140,6 +140,8 @@ struct vmm_opts {
 	bool no_reply_ack;
 	bool call_pipe;			/* call fds are pipes (as UML's are) */
 	unsigned int share_mib;		/* mount a tmpfs of this size as the share; 0 = none */
+	const char *const *prefix;	/* what runs the daemon (and execs it), e.g. setpriv; or NULL */
+	uid_t owner;			/* of the share and the socket's directory, also as gid */
 };
 
 struct vmm;
