@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,8 @@ nap(void)
 static int
 make_dirs(struct vmm *v)
 {
-	const char *tmp = getenv("TMPDIR"), *who = getenv("HARNESS_OWNER");
-	const uid_t owner = who != NULL ? (uid_t)strtoul(who, NULL, 10) : v->opts.owner;
+	const char *tmp = getenv("TMPDIR");
+	const uid_t owner = v->opts.owner;
 	char options[64];
 
 	if (tmp == NULL || strlen(tmp) > sizeof(v->dir) - 16)
@@ -78,10 +79,10 @@ make_dirs(struct vmm *v)
 static void
 exec_daemon(const struct vmm *v, char **argv)
 {
+	const uid_t owner = v->opts.owner;
 	int log, null;
 
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	log = open(v->log_path, O_WRONLY | O_CREAT | O_APPEND, 0644);
 	null = open("/dev/null", O_RDWR);
 	if (log < 0 || null < 0)
@@ -91,6 +92,11 @@ exec_daemon(const struct vmm *v, char **argv)
 	dup2(log, 2);
 	if (close_range(3, ~0u, 0) < 0)
 		_exit(126);
+	if (owner != 0 && (setgroups(0, NULL) < 0 || setresgid(owner, owner, owner) < 0 ||
+	    setresuid(owner, owner, owner) < 0))
+		_exit(126);
+	/* Cleared by a change of uid. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	execvp(argv[0], argv);
 	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -196,10 +202,14 @@ vmm_connect(struct vmm *v)
 static void
 set_defaults(struct vmm *v, const struct vmm_opts *opts)
 {
+	const char *owner = getenv("HARNESS_OWNER");
+
 	if (opts != NULL)
 		v->opts = *opts;
 	else
 		v->opts.stage = VMM_RUNNING;
+	if (v->opts.owner == 0 && owner != NULL)
+		v->opts.owner = (uid_t)strtoul(owner, NULL, 10);
 	if (v->opts.queues == 0)
 		v->opts.queues = 3;
 	if (v->opts.queues > VMM_MAX_QUEUES)

@@ -141,7 +141,7 @@ struct vmm_opts {
 	bool call_pipe;			/* call fds are pipes (as UML's are) */
 	unsigned int share_mib;		/* mount a tmpfs of this size as the share; 0 = none */
 	const char *const *prefix;	/* what runs the daemon (and execs it), e.g. setpriv; or NULL */
-	uid_t owner;			/* of the share and the socket's directory, also as gid */
+	uid_t owner;			/* who runs the daemon, and owns the share, also as gid; 0 = $HARNESS_OWNER or root */
 };
 
 struct vmm;
