@@ -129,7 +129,6 @@ main(int argc, char *argv[])
 	int fds[MSG_FDS_MAX], mntns = -1, root;
 	void *journal;
 	size_t nfds, nrules, want;
-	bool private;
 	const struct sc_rule *rules = worker_seccomp_rules(&nrules);
 
 	seccomp_print_if_asked(argc, argv, "virtiofsd-worker", rules, nrules);
@@ -137,7 +136,7 @@ main(int argc, char *argv[])
 	/* set up */
 	privs_begin_child(CONTROL_FD);
 	mallopt(M_ARENA_MAX, 1);
-	private = sandbox_fd_directory();
+	sandbox_fd_directory();
 	child_recv_start(CONTROL_FD, CTL_START_WORKER, &start, sizeof(start), fds, &nfds);
 	child_log_init(CONTROL_FD, start.log_level);
 	want = FIXED_FDS + 2 * (size_t)start.nlanes;
@@ -159,7 +158,7 @@ main(int argc, char *argv[])
 	/* drop */
 	if ((start.flags & WORKER_DROP_GROUPS) != 0)
 		privs_drop_groups();
-	root = sandbox_enter(start.sandbox, fds[0], mntns, private);
+	root = sandbox_enter(start.sandbox, fds[0], mntns);
 	umask(0);
 	become_root(start.flags);
 	/* Never more than the monitor left. */

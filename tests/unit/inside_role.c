@@ -240,13 +240,13 @@ become_front(void)
 static void
 become_worker(void)
 {
-	bool private = sandbox_fd_directory();
 	int fds[3] = { -1, -1, -1 };
 	size_t n;
 
+	sandbox_fd_directory();
 	n = take_fds(fds);
 	privs_drop_groups();
-	inside.root = sandbox_enter(SANDBOX_NAMESPACE, fds[0], n == 3 ? fds[2] : -1, private);
+	inside.root = sandbox_enter(SANDBOX_NAMESPACE, fds[0], n == 3 ? fds[2] : -1);
 	umask(0);
 	privs_keep_caps(WORKER_CAPS);
 	privs_no_new();
