@@ -135,21 +135,35 @@ check_map(const char *option, const struct id_map *map, uint32_t own)
 }
 
 static int
+refuse_userns(int r, const struct userns_error *e)
+{
+	static const char *const remedy[] = {
+		[USERNS_MAKE] = "allow user namespaces (sysctl user.max_user_namespaces, "
+				"kernel.unprivileged_userns_clone; the container's seccomp "
+				"profile), or use --sandbox=none",
+		[USERNS_MAP] = "the ranges must be the caller's in /etc/subuid and /etc/subgid, "
+			       "see newuidmap(1)",
+		[USERNS_MOUNT] = "let AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns) "
+				 "allow it, or use --sandbox=none",
+	};
+
+	return refuse(r, "%s%s: %s", e->step == USERNS_MAP ? "couldn't setup id mappings: " : "",
+	    e->text, remedy[e->step]);
+}
+
+static int
 plan_userns(const struct caller *c, struct plan *p)
 {
 	const struct options *o = c->o;
 	struct spawn_how *how = &p->how[CHILD_WORKER];
-	char why[USERNS_WHY_MAX];
+	struct userns_error e;
 	int r;
 
 	if ((r = check_map("--uid-map", &o->uid_map, geteuid())) != 0 ||
 	    (r = check_map("--gid-map", &o->gid_map, getegid())) != 0)
 		return r;
-	if ((r = userns_new(&o->uid_map, &o->gid_map, how, why)) != 0)
-		return refuse(r,
-		    "%s: allow it (see user.max_user_namespaces, /etc/subuid, AppArmor and the "
-		    "container's seccomp profile), or use --sandbox=none",
-		    why);
+	if ((r = userns_new(&o->uid_map, &o->gid_map, how, &e)) != 0)
+		return refuse_userns(r, &e);
 	how->caps = SANDBOX_CAPS | p->worker_caps;
 	if (userns_maps(&o->uid_map, geteuid(), 0))
 		p->worker_flags |= WORKER_UID_0;
@@ -162,23 +176,23 @@ static int
 plan_worker(const struct caller *c, struct plan *p)
 {
 	struct spawn_how *how = &p->how[CHILD_WORKER];
-	char why[USERNS_WHY_MAX];
+	struct userns_error e;
 	int r;
 
 	if (c->o->sandbox == SANDBOX_NAMESPACE && !c->root)
 		return plan_userns(c, p);
 	if (c->o->sandbox == SANDBOX_NAMESPACE) {
-		if ((r = userns_try(how, SPAWN_NAMESPACES, why)) != 0)
+		if ((r = userns_try(how, SPAWN_NAMESPACES, &e)) != 0)
 			return refuse(r,
-			    "%s: let the container's seccomp and AppArmor profiles allow it, or "
-			    "use --sandbox=chroot",
-			    why);
+			    "%s: let seccomp and AppArmor profiles (of the container) allow it, "
+			    "or use --sandbox=chroot",
+			    e.text);
 		return 0;
 	}
 	/* Mounts that the host makes are to be seen: in the mount namespace it stays. */
 	if (has(c, SET(SYS_ADMIN)) &&
-	    userns_try(how, SPAWN_NAMESPACES & ~(unsigned long)CLONE_NEWNS, why) != 0)
-		log_debug("no namespaces for the worker process: %s", why);
+	    userns_try(how, SPAWN_NAMESPACES & ~(unsigned long)CLONE_NEWNS, &e) != 0)
+		log_debug("no namespaces for the worker process: %s", e.text);
 	/* Capabilities of a user who is not root are those of the ambient set. */
 	if (!c->root)
 		how->caps = c->caps & p->worker_caps;
@@ -214,20 +228,21 @@ choose_front_user(const struct caller *c, struct plan *p, bool *changes)
 	return 0;
 }
 
-/* In a user namespace of its own, in which it has a number and nobody else has. */
+/* In a user namespace of its own: another user, who alone has a number there, or the caller's, who has none. */
 static int
-front_in_userns(struct plan *p, bool changes, char *why)
+front_in_userns(struct plan *p, bool changes, struct userns_error *e)
 {
-	struct id_range uid = { FRONT_INSIDE, changes ? p->front_uid : geteuid(), 1 },
-			gid = { FRONT_INSIDE, changes ? p->front_gid : getegid(), 1 };
+	struct id_range uid = { FRONT_INSIDE, p->front_uid, 1 },
+			gid = { FRONT_INSIDE, p->front_gid, 1 };
+	const struct id_map uids = { &uid, 1 }, gids = { &gid, 1 };
 	struct spawn_how *how = &p->how[CHILD_FRONT];
-	int r = userns_new(
-	    &(struct id_map){ &uid, 1 }, &(struct id_map){ &gid, 1 }, how, why);
+	int r = userns_new(changes ? &uids : NULL, changes ? &gids : NULL, how, e);
 
 	if (r != 0)
 		return r;
 	how->caps = SANDBOX_CAPS;
-	p->front_uid = p->front_gid = FRONT_INSIDE;
+	if (changes)
+		p->front_uid = p->front_gid = FRONT_INSIDE;
 	return 0;
 }
 
@@ -235,21 +250,20 @@ static int
 plan_front(const struct caller *c, struct plan *p)
 {
 	struct spawn_how *how = &p->how[CHILD_FRONT];
-	char why[USERNS_WHY_MAX] = "CAP_SYS_ADMIN is missing";
+	struct userns_error e;
 	bool changes;
 	int r;
 
 	if ((r = choose_front_user(c, p, &changes)) != 0)
 		return r;
-	if (changes && has(c, SET(SYS_ADMIN)) && userns_try(how, SPAWN_NAMESPACES, why) == 0)
+	if (changes && has(c, SET(SYS_ADMIN)) && userns_try(how, SPAWN_NAMESPACES, &e) == 0)
 		return 0;
-	if (front_in_userns(p, changes, why) == 0)
+	if (front_in_userns(p, changes, &e) == 0)
 		return 0;
-	how->namespaces = 0;
 	p->front_flags |= FRONT_NO_NAMESPACES;
-	log_warn("the front process gets no namespaces of its own: %s; it keeps %s, without "
-		 "capabilities, behind its seccomp profile",
-	    why, changes ? "to a user of its own" : "the caller's user");
+	log_warn("the front process gets no namespaces of its own: %s; %s no capabilities, and its "
+		 "seccomp profile, are what is left",
+	    e.text, changes ? "another user," : "");
 	return 0;
 }
 
@@ -261,12 +275,15 @@ plan_handles(const struct caller *c, int share, struct plan *p)
 	int r;
 
 	p->handles = false;
+	/* What a handle brings back may have no path, and without private fd directory the worker opens by path. */
+	if (c->o->sandbox == SANDBOX_CHROOT && !has(c, SET(SYS_ADMIN)) && mode == HANDLES_PREFER)
+		return 0;
 	if (mode == HANDLES_NEVER || (r = checks_handles(share)) == 0) {
 		p->handles = mode != HANDLES_NEVER;
 		return 0;
 	}
 	if (mode == HANDLES_MANDATORY) {
-		log_error("cannot open the shared directory by file handle: %s",
+		log_error("Failed to open file handle for the root node: %s",
 		    strerrordesc_np(-r));
 		return r;
 	}
@@ -275,8 +292,8 @@ plan_handles(const struct caller *c, int share, struct plan *p)
 		p->handles = has(c, SET(DAC_READ_SEARCH));
 		return 0;
 	}
-	log_warn("cannot open the shared directory by file handle: %s; inodes that the guest knows "
-		 "are kept open instead",
+	log_warn("Failed to open file handle for the root node: %s: no file handles are used, inodes "
+		 "that the guest knows are kept open",
 	    strerrordesc_np(-r));
 	return 0;
 }

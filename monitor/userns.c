@@ -28,21 +28,21 @@
 
 #include <linux/capability.h>
 
-enum step { STEP_NONE, STEP_UNSHARE, STEP_MOUNT };
-
 /* What the process in the namespace found out. */
 struct outcome {
-	enum step step; /* that failed */
-	int error;
+	int error; /* of the step that failed */
+	enum userns_step step;
 	bool bind_mounts; /* there is no open_tree() */
 };
 
-static int ATTR_PRINTF(3, 4) fail(char *why, int error, const char *fmt, ...)
+static int ATTR_PRINTF(4, 5)
+    fail(struct userns_error *e, enum userns_step step, int error, const char *fmt, ...)
 {
 	va_list ap;
 
+	e->step = step;
 	va_start(ap, fmt);
-	vsnprintf(why, USERNS_WHY_MAX, fmt, ap);
+	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
 	return error != 0 ? -error : -EIO;
 }
@@ -63,10 +63,10 @@ static struct outcome
 try_all(unsigned long namespaces)
 {
 	if (namespaces != 0 && unshare((int)namespaces) == -1)
-		return (struct outcome){ STEP_UNSHARE, errno, false };
+		return (struct outcome){ errno, USERNS_MAKE, false };
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) == -1)
-		return (struct outcome){ STEP_MOUNT, errno, false };
-	return (struct outcome){ STEP_NONE, 0, !can_clone_mounts() };
+		return (struct outcome){ errno, USERNS_MOUNT, false };
+	return (struct outcome){ 0, USERNS_MOUNT, !can_clone_mounts() };
 }
 
 static void ATTR_NORETURN
@@ -82,19 +82,19 @@ try_and_tell(int sock, unsigned long namespaces)
 }
 
 static int
-judge(int sock, bool *bind_mounts, char *why)
+judge(int sock, bool *bind_mounts, struct userns_error *e)
 {
 	struct outcome o;
 
 	if (send(sock, "", 1, MSG_NOSIGNAL) != 1 ||
 	    recv(sock, &o, sizeof(o), 0) != (ssize_t)sizeof(o))
-		return fail(why, EIO, "the process that tries it ended");
+		return fail(e, USERNS_MOUNT, EIO, "the process that tries namespaces ended");
 	*bind_mounts = o.bind_mounts;
-	if (o.step == STEP_NONE)
+	if (o.error == 0)
 		return 0;
-	return fail(why, o.error, "%s: %s",
-	    o.step == STEP_UNSHARE ? "cannot make mount, pid and network namespaces (unshare)"
-				   : "cannot change mounts in a namespace of its own (mount)",
+	return fail(e, o.step, o.error, "cannot %s: %s",
+	    o.step == USERNS_MAKE ? "make mount, pid and network namespaces (unshare)"
+				  : "change mounts in a new mount namespace (mount)",
 	    strerrordesc_np(o.error));
 }
 
@@ -142,7 +142,7 @@ exec_tool(const char *tool, char *const argv[], int err)
 
 /* newuidmap or newgidmap, found by PATH: its arguments are the process and three numbers a line. */
 static int
-run_tool(const char *tool, pid_t pid, const struct id_map *map, char *why)
+run_tool(const char *tool, pid_t pid, const struct id_map *map, struct userns_error *e)
 {
 	const size_t n = 3 * map->n;
 	char (*number)[12] = calloc(n + 1, sizeof(*number)), **argv = calloc(n + 3, sizeof(*argv));
@@ -151,16 +151,16 @@ run_tool(const char *tool, pid_t pid, const struct id_map *map, char *why)
 	pid_t child = -1;
 
 	if (number == NULL || argv == NULL || pipe2(err, O_CLOEXEC) == -1) {
-		r = fail(why, errno, "%s: %s", tool, strerrordesc_np(errno));
+		r = fail(e, USERNS_MAP, errno, "%s: %s", tool, strerrordesc_np(errno));
 		goto out;
 	}
 	argv[0] = (char *)(uintptr_t)tool;
 	for (size_t i = 0; i <= n; i++) {
-		const struct id_range *e = &map->range[i > 0 ? (i - 1) / 3 : 0];
+		const struct id_range *line = &map->range[i > 0 ? (i - 1) / 3 : 0];
 		const uint32_t v = i == 0 ? (uint32_t)pid
-		    : i % 3 == 1	  ? e->inside
-		    : i % 3 == 2	  ? e->outside
-					  : e->count;
+		    : i % 3 == 1	  ? line->inside
+		    : i % 3 == 2	  ? line->outside
+					  : line->count;
 
 		snprintf(number[i], sizeof(number[i]), "%" PRIu32, v);
 		argv[i + 1] = number[i];
@@ -172,9 +172,9 @@ run_tool(const char *tool, pid_t pid, const struct id_map *map, char *why)
 	if (child != -1) {
 		read_line(err[0], said, sizeof(said));
 		if (waitpid(child, &status, 0) != child || status != 0)
-			r = fail(why, EPERM, "cannot run %s: %s", tool, said);
+			r = fail(e, USERNS_MAP, EPERM, "failed to execute %s: %s", tool, said);
 	} else
-		r = fail(why, errno, "fork: %s", strerrordesc_np(errno));
+		r = fail(e, USERNS_MAP, errno, "fork: %s", strerrordesc_np(errno));
 out:
 	fd_close_all(err, 2);
 	free(number);
@@ -184,25 +184,29 @@ out:
 
 /* Write the map by ourselves: name is uid_map or gid_map. */
 static int
-write_map(pid_t pid, const char *name, const struct id_map *map, bool privileged, char *why)
+write_map(pid_t pid, const char *name, const struct id_map *map, bool privileged,
+    struct userns_error *e)
 {
 	char text[4096];
 	size_t n = 0;
-	int e = 0;
+	int r;
 
 	for (size_t i = 0; i < map->n && n < sizeof(text); i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
-		    map->range[i].inside, map->range[i].outside, MAX(map->range[i].count, 1));
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "%" PRIu32 " %" PRIu32 " %" PRIu32 "\n", map->range[i].inside,
+		    map->range[i].outside, MAX(map->range[i].count, 1));
 	/* The kernel wants that of who could give up groups by it. */
-	if (name[0] == 'g' && !privileged && (e = write_file(pid, "setgroups", "deny")) != 0)
-		return fail(why, -e, "cannot write /proc/PID/setgroups: %s", strerrordesc_np(-e));
-	if ((e = write_file(pid, name, text)) != 0)
-		return fail(why, -e, "cannot write /proc/PID/%s: %s", name, strerrordesc_np(-e));
+	if (name[0] == 'g' && !privileged && (r = write_file(pid, "setgroups", "deny")) != 0)
+		name = "setgroups";
+	else
+		r = write_file(pid, name, text);
+	if (r != 0)
+		return fail(e, USERNS_MAP, -r, "failed to write to %s: %s", name, strerrordesc_np(-r));
 	return 0;
 }
 
 static int
-set_map(pid_t pid, bool group, const struct id_map *map, char *why)
+set_map(pid_t pid, bool group, const struct id_map *map, struct userns_error *e)
 {
 	const uint32_t own = group ? getegid() : geteuid();
 	const bool privileged =
@@ -210,11 +214,13 @@ set_map(pid_t pid, bool group, const struct id_map *map, char *why)
 	struct id_range self = { own, own, 1 };
 	const struct id_map one = { &self, 1 };
 
+	if (map == NULL)
+		return 0;
 	if (map->n == 0)
 		map = &one;
 	if (privileged || (map->n == 1 && map->range[0].outside == own && map->range[0].count <= 1))
-		return write_map(pid, group ? "gid_map" : "uid_map", map, privileged, why);
-	return run_tool(group ? "newgidmap" : "newuidmap", pid, map, why);
+		return write_map(pid, group ? "gid_map" : "uid_map", map, privileged, e);
+	return run_tool(group ? "newgidmap" : "newuidmap", pid, map, e);
 }
 
 static bool
@@ -246,7 +252,7 @@ userns_maps_outside(const struct id_map *map, uint32_t own, uint32_t outside)
 }
 
 static int
-open_ns(pid_t pid, char *why)
+open_ns(pid_t pid, struct userns_error *e)
 {
 	char path[64];
 	int fd;
@@ -254,7 +260,7 @@ open_ns(pid_t pid, char *why)
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1)
-		return fail(why, errno, "cannot open /proc/PID/ns/user: %s", strerrordesc_np(errno));
+		return fail(e, USERNS_MAKE, errno, "cannot open %s: %s", path, strerrordesc_np(errno));
 	return fd;
 }
 
@@ -281,40 +287,41 @@ start(unsigned long flags, unsigned long namespaces, int *sock)
 
 int
 userns_new(const struct id_map *uid, const struct id_map *gid, struct spawn_how *how,
-    char why[static USERNS_WHY_MAX])
+    struct userns_error *e)
 {
 	int sock = -1, r;
 	pid_t pid = start(CLONE_NEWUSER, SPAWN_NAMESPACES, &sock);
 
-	how->namespaces = SPAWN_NAMESPACES;
 	how->userns = -1;
 	if (pid == -1)
-		return fail(why, errno, "cannot make a user namespace (clone): %s",
+		return fail(e, USERNS_MAKE, errno, "cannot make a user namespace (clone): %s",
 		    strerrordesc_np(errno));
-	if ((r = set_map(pid, false, uid, why)) == 0 && (r = set_map(pid, true, gid, why)) == 0) {
-		r = how->userns = open_ns(pid, why);
+	if ((r = set_map(pid, false, uid, e)) == 0 && (r = set_map(pid, true, gid, e)) == 0) {
+		r = how->userns = open_ns(pid, e);
 		if (r >= 0)
-			r = judge(sock, &how->bind_mounts, why);
+			r = judge(sock, &how->bind_mounts, e);
 	}
 	fd_close(&sock);
-	if (r != 0)
-		fd_close(&how->userns);
 	(void)waitpid(pid, NULL, 0);
+	if (r == 0)
+		how->namespaces = SPAWN_NAMESPACES;
+	else
+		fd_close(&how->userns);
 	return r;
 }
 
 int
-userns_try(struct spawn_how *how, unsigned long namespaces, char why[static USERNS_WHY_MAX])
+userns_try(struct spawn_how *how, unsigned long namespaces, struct userns_error *e)
 {
 	int sock = -1, r = 0;
 	pid_t pid = start(namespaces, 0, &sock);
 
 	how->userns = -1;
 	if (pid == -1)
-		return fail(
-		    why, errno, "cannot make namespaces (clone): %s", strerrordesc_np(errno));
+		return fail(e, USERNS_MAKE, errno, "cannot make namespaces (clone): %s",
+		    strerrordesc_np(errno));
 	if ((namespaces & CLONE_NEWNS) != 0)
-		r = judge(sock, &how->bind_mounts, why);
+		r = judge(sock, &how->bind_mounts, e);
 	fd_close(&sock);
 	(void)waitpid(pid, NULL, 0);
 	if (r == 0)

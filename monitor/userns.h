@@ -12,25 +12,35 @@
 #include "monitor/options.h"
 #include "monitor/spawn.h"
 
-/* What went wrong: one line, without what is to be done about it. */
-#define USERNS_WHY_MAX 240
+/* What could not be done. */
+enum userns_step {
+	USERNS_MAKE, /* namespaces, by clone() or unshare() */
+	USERNS_MAP, /* ids of the user namespace */
+	USERNS_MOUNT /* changing mounts in new namespaces */
+};
+
+struct userns_error {
+	enum userns_step step;
+	char text[240]; /* one line */
+};
 
 /*
  * Make a user namespace with these maps and try whether namespaces of all other kinds can be made in it and mounts be
- * changed there. An empty map maps this process' own id to itself. One line that maps one id, and that this process' own,
- * is written directly (for groups, setgroups() is denied first); so is every map if this process has CAP_SETUID and
- * CAP_SETGID, or else newuidmap(1) and newgidmap(1) are run. Returns 0 and fills *how (all but caps) with where a child
- * can live then, its userns the caller's to close; or a negative errno and why. Processes are forked: no thread may exist.
+ * changed there. An empty map maps this process' own id to itself, NULL nothing. One line that maps one id, and that this
+ * process' own, is written directly (for groups, setgroups() is denied first); so is every map if this process has
+ * CAP_SETUID, or CAP_SETGID; else newuidmap(1) or newgidmap(1) is run. Returns 0 and fills *how (all but caps) with where a
+ * child can live then, its userns the caller's to close; or a negative errno and *e. Processes are forked: no thread
+ * may exist.
  */
 int userns_new(const struct id_map *uid, const struct id_map *gid, struct spawn_how *how,
-    char why[static USERNS_WHY_MAX]) ATTR_MUSTCHECK;
+    struct userns_error *e) ATTR_MUSTCHECK;
 
 /* Is there this id in the namespace, or this id of ours? (An empty map maps own to itself.) */
 bool userns_maps(const struct id_map *, uint32_t own, uint32_t inside);
 bool userns_maps_outside(const struct id_map *, uint32_t own, uint32_t outside);
 
-/* The same for namespaces without a user namespace: can those be made (clone(2) flags), and mounts be changed in them? */
-int userns_try(struct spawn_how *how, unsigned long namespaces,
-    char why[static USERNS_WHY_MAX]) ATTR_MUSTCHECK;
+/* Can these namespaces (clone(2) flags) be made without a user namespace, and mounts be changed in them? As userns_new(). */
+int userns_try(
+    struct spawn_how *how, unsigned long namespaces, struct userns_error *e) ATTR_MUSTCHECK;
 
 #endif

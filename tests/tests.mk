@@ -100,13 +100,19 @@ man: $(B)/tests/mdoc-options
 .PHONY: unit-tests harness-tests
 unit-tests: crash-worker $(B)/tests/mdoc-options
 unit-tests: $(UNIT_TESTS:%=$(B)/tests/%)
-harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%) $(B)/tests/liar crash-build
+harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%) $(B)/tests/liar $(B)/tests/deny crash-build
 
 # For check_restart: a hostile worker, and a daemon whose worker dies where a file in the share says.
 $(B)/tests/liar: $(call obj,tests/harness/liar.c common/msg.c proto/rpc.c)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+
+# A container whose seccomp profile forbids this and that.
+$(B)/tests/deny: $(call obj,tests/harness/deny.c)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_PROC)
 
 .PHONY: crash-build
 crash-build: crash-worker

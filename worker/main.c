@@ -39,6 +39,8 @@
 #define STACK_SIZE (256u << 10)
 
 static pthread_barrier_t ready, go;
+/* A working directory and umask of each thread's own. */
+static bool own_umask;
 
 static_assert((int)SC_ACT_NONE == (int)SECCOMP_NONE && (int)SC_ACT_TRAP == (int)SECCOMP_TRAP,
     "seccomp actions");
@@ -56,14 +58,26 @@ become_root(uint32_t flags)
 static void *
 lane_thread(void *arg)
 {
-	/* A working directory and umask of this thread's own. */
-	if (unshare(CLONE_FS) == -1)
+	if (own_umask && unshare(CLONE_FS) == -1)
 		fatal("unshare(CLONE_FS)");
 	if (fchdir(FD_DIR) == -1)
 		fatal("fchdir to the fd directory");
 	pthread_barrier_wait(&ready);
 	pthread_barrier_wait(&go);
 	serve_lane(arg);
+}
+
+/* Containers that may not make namespaces are often denied unshare() altogether. The working directory is the same anyway. */
+static void
+choose_umask(void)
+{
+	own_umask = unshare(CLONE_FS) == 0;
+	if (own_umask)
+		return;
+	cred_share_umask();
+	log_info("unshare(CLONE_FS): %s (see the container's seccomp policy): files with a umask "
+		 "are made one at a time",
+	    strerrordesc_np(errno));
 }
 
 static void
@@ -166,6 +180,7 @@ main(int argc, char *argv[])
 	privs_no_new();
 	privs_die_with_parent();
 	cred_init();
+	choose_umask();
 	add_root(root);
 	start_lanes(fds + FIXED_FDS, fds + FIXED_FDS + start.nlanes, journal, start.nlanes);
 
