@@ -23,6 +23,7 @@
 #include "monitor/options.h"
 #include "monitor/plan.h"
 #include "monitor/print.h"
+#include "monitor/privileges.h"
 #include "monitor/seccomp.h"
 #include "monitor/socket.h"
 #include "monitor/spawn.h"
@@ -81,6 +82,8 @@ answer_and_exit(const struct options *o)
 		break;
 	case OPTIONS_PRINT_SECCOMP:
 		return print_seccomp(o);
+	case OPTIONS_PRINT_PRIVILEGES:
+		return privileges_print(o->print_who) == 0 ? 0 : 1;
 	}
 	return fflush(stdout) == 0 ? 0 : 1;
 }
