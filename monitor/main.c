@@ -119,8 +119,8 @@ set_up(struct monitor *m)
 	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0 ||
 	    (r = plan_make(o, m->share, &m->plan)) != 0)
 		return r;
-	r = vault_new(start_fd_budget(m->fd_limit), VAULT_NODES_MAX, m->plan.handles,
-	    &m->session.vault);
+	r = vault_new(
+	    start_fd_budget(m->fd_limit), VAULT_NODES_MAX, m->plan.handles, &m->session.vault);
 	if (r == 0)
 		r = supervise_signals(&m->session.sigfd);
 	if (r != 0) {

@@ -20,8 +20,8 @@ apply_one(const char *item, size_t len, uint64_t *caps, char *err)
 	int cap;
 
 	if (len == 0) {
-		snprintf(err, MODCAPS_ERROR_MAX,
-		    "empty modcap found: expected (+|-)capability:...");
+		snprintf(
+		    err, MODCAPS_ERROR_MAX, "empty modcap found: expected (+|-)capability:...");
 		return -EINVAL;
 	}
 	if (item[0] != '+' && item[0] != '-') {

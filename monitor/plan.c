@@ -131,7 +131,8 @@ check_map(const char *option, const struct id_map *map, uint32_t own)
 {
 	if (userns_maps(map, own, 0) || userns_maps_outside(map, own, own))
 		return 0;
-	return refuse(-EINVAL, "%s maps neither anything to 0 nor %u, the caller's own", option, own);
+	return refuse(
+	    -EINVAL, "%s maps neither anything to 0 nor %u, the caller's own", option, own);
 }
 
 static int
@@ -143,8 +144,9 @@ refuse_userns(int r, const struct userns_error *e)
 				"profile), or use --sandbox=none",
 		[USERNS_MAP] = "the ranges must be the caller's in /etc/subuid and /etc/subgid, "
 			       "see newuidmap(1)",
-		[USERNS_MOUNT] = "let AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns) "
-				 "allow it, or use --sandbox=none",
+		[USERNS_MOUNT] =
+		    "let AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns) "
+		    "allow it, or use --sandbox=none",
 	};
 
 	return refuse(r, "%s%s: %s", e->step == USERNS_MAP ? "couldn't setup id mappings: " : "",
@@ -283,8 +285,7 @@ plan_handles(const struct caller *c, int share, struct plan *p)
 		return 0;
 	}
 	if (mode == HANDLES_MANDATORY) {
-		log_error("Failed to open file handle for the root node: %s",
-		    strerrordesc_np(-r));
+		log_error("Failed to open file handle for the root node: %s", strerrordesc_np(-r));
 		return r;
 	}
 	/* A file system without handles: others below it may have them. */
@@ -292,8 +293,9 @@ plan_handles(const struct caller *c, int share, struct plan *p)
 		p->handles = has(c, SET(DAC_READ_SEARCH));
 		return 0;
 	}
-	log_warn("Failed to open file handle for the root node: %s: no file handles are used, inodes "
-		 "that the guest knows are kept open",
+	log_warn(
+	    "Failed to open file handle for the root node: %s: no file handles are used, inodes "
+	    "that the guest knows are kept open",
 	    strerrordesc_np(-r));
 	return 0;
 }

@@ -136,8 +136,8 @@ own_namespaces(const char *pid, const char *other, char *value, size_t size)
 			return;
 		}
 		if (n != m || memcmp(a, b, (size_t)n) != 0)
-			used += (size_t)snprintf(value + used, size - used, "%s%s",
-			    used > 0 ? "," : "", namespaces[i]);
+			used += (size_t)snprintf(
+			    value + used, size - used, "%s%s", used > 0 ? "," : "", namespaces[i]);
 	}
 }
 
@@ -330,8 +330,9 @@ privileges_print(const char *who)
 	r = print_children("front", "virtiofsd-front", pid);
 	r += print_children("worker", "virtiofsd-worker", pid);
 	if (r == 0)
-		fprintf(stderr, "virtiofsd: no front, no worker: %s has no client yet, or is no "
-				"virtiofsd\n",
+		fprintf(stderr,
+		    "virtiofsd: no front, no worker: %s has no client yet, or is no "
+		    "virtiofsd\n",
 		    pid);
 	return fflush(stdout) == 0 ? 0 : -EIO;
 }

@@ -293,8 +293,7 @@ seccomp_vault(enum seccomp_action action)
 }
 
 size_t
-seccomp_monitor_rules(
-    struct sc_rule all[static SECCOMP_RULES_MAX], const struct spawn_how *restart)
+seccomp_monitor_rules(struct sc_rule all[static SECCOMP_RULES_MAX], const struct spawn_how *restart)
 {
 	return main_thread(all, restart, SC_AT_RUN_TIME);
 }
@@ -307,9 +306,8 @@ seccomp_vault_rules(struct sc_rule all[static SECCOMP_RULES_MAX])
 	return append(all, n, vault_rules, countof(vault_rules));
 }
 
-static_assert(
-    countof(both_rules) + countof(main_rules) + countof(restart_rules) + countof(userns_rules) +
-	    countof(chroot_rules) + countof(bind_rules) + 2 <
+static_assert(countof(both_rules) + countof(main_rules) + countof(restart_rules) +
+	    countof(userns_rules) + countof(chroot_rules) + countof(bind_rules) + 2 <
 	SECCOMP_RULES_MAX,
     "room for all of them");
 static_assert((int)SECCOMP_NONE == (int)SC_ACT_NONE && (int)SECCOMP_KILL == (int)SC_ACT_KILL &&

@@ -237,8 +237,8 @@ keep_caps(uint64_t caps, int ctl)
 	struct __user_cap_data_struct data[2];
 
 	for (unsigned i = 0; i < countof(data); i++)
-		data[i].effective = data[i].permitted = data[i].inheritable =
-		    (uint32_t)(caps >> 32 * i);
+		data[i].effective = data[i].permitted = data[i].inheritable = (uint32_t)(caps >>
+		    32 * i);
 	if (syscall(SYS_capset, &head, data) == -1)
 		child_fail(ctl, "capset");
 	for (unsigned c = 0; c < 64; c++)
@@ -355,15 +355,14 @@ spawn_child(const struct spawn_files *f, enum child_role role, const struct spaw
 		log_error("socketpair: %s", strerrordesc_np(-e));
 		fd_close(&hand[1]);
 	} else
-		e = start_process(
-		    &(struct start){ .how = how,
-			.ctl = pair[1],
-			.exe = f->exe[role],
-			.null = f->null,
-			.hand = hand[1],
-			.want_mntns = mntns != NULL,
-			.argv = argv,
-			.envp = envp },
+		e = start_process(&(struct start){ .how = how,
+				      .ctl = pair[1],
+				      .exe = f->exe[role],
+				      .null = f->null,
+				      .hand = hand[1],
+				      .want_mntns = mntns != NULL,
+				      .argv = argv,
+				      .envp = envp },
 		    hand[0], c, mntns);
 	fd_close(&hand[0]);
 	fd_close(&pair[1]);

@@ -174,8 +174,7 @@ start_fd_budget(uint64_t fd_limit)
 }
 
 int
-start_worker(
-    int ctl, const struct options *o, const struct plan *p, const struct start_worker *w)
+start_worker(int ctl, const struct options *o, const struct plan *p, const struct start_worker *w)
 {
 	const struct lanes *l = w->lanes;
 	struct ctl_start_worker m = {

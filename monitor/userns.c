@@ -145,7 +145,7 @@ static int
 run_tool(const char *tool, pid_t pid, const struct id_map *map, struct userns_error *e)
 {
 	const size_t n = 3 * map->n;
-	char (*number)[12] = calloc(n + 1, sizeof(*number)), **argv = calloc(n + 3, sizeof(*argv));
+	char(*number)[12] = calloc(n + 1, sizeof(*number)), **argv = calloc(n + 3, sizeof(*argv));
 	char said[128] = "";
 	int err[2] = { -1, -1 }, status = -1, r = 0;
 	pid_t child = -1;
@@ -158,8 +158,8 @@ run_tool(const char *tool, pid_t pid, const struct id_map *map, struct userns_er
 	for (size_t i = 0; i <= n; i++) {
 		const struct id_range *line = &map->range[i > 0 ? (i - 1) / 3 : 0];
 		const uint32_t v = i == 0 ? (uint32_t)pid
-		    : i % 3 == 1	  ? line->inside
-		    : i % 3 == 2	  ? line->outside
+		    : i % 3 == 1          ? line->inside
+		    : i % 3 == 2          ? line->outside
 					  : line->count;
 
 		snprintf(number[i], sizeof(number[i]), "%" PRIu32, v);
@@ -184,8 +184,8 @@ out:
 
 /* Write the map by ourselves: name is uid_map or gid_map. */
 static int
-write_map(pid_t pid, const char *name, const struct id_map *map, bool privileged,
-    struct userns_error *e)
+write_map(
+    pid_t pid, const char *name, const struct id_map *map, bool privileged, struct userns_error *e)
 {
 	char text[4096];
 	size_t n = 0;
@@ -201,7 +201,8 @@ write_map(pid_t pid, const char *name, const struct id_map *map, bool privileged
 	else
 		r = write_file(pid, name, text);
 	if (r != 0)
-		return fail(e, USERNS_MAP, -r, "failed to write to %s: %s", name, strerrordesc_np(-r));
+		return fail(
+		    e, USERNS_MAP, -r, "failed to write to %s: %s", name, strerrordesc_np(-r));
 	return 0;
 }
 
@@ -209,8 +210,7 @@ static int
 set_map(pid_t pid, bool group, const struct id_map *map, struct userns_error *e)
 {
 	const uint32_t own = group ? getegid() : geteuid();
-	const bool privileged =
-	    (privs_caps() & PRIVS_CAP(group ? CAP_SETGID : CAP_SETUID)) != 0;
+	const bool privileged = (privs_caps() & PRIVS_CAP(group ? CAP_SETGID : CAP_SETUID)) != 0;
 	struct id_range self = { own, own, 1 };
 	const struct id_map one = { &self, 1 };
 
@@ -260,7 +260,8 @@ open_ns(pid_t pid, struct userns_error *e)
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1)
-		return fail(e, USERNS_MAKE, errno, "cannot open %s: %s", path, strerrordesc_np(errno));
+		return fail(
+		    e, USERNS_MAKE, errno, "cannot open %s: %s", path, strerrordesc_np(errno));
 	return fd;
 }
 

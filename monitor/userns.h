@@ -40,7 +40,7 @@ bool userns_maps(const struct id_map *, uint32_t own, uint32_t inside);
 bool userns_maps_outside(const struct id_map *, uint32_t own, uint32_t outside);
 
 /* Can these namespaces (clone(2) flags) be made without a user namespace, and mounts be changed in them? As userns_new(). */
-int userns_try(
-    struct spawn_how *how, unsigned long namespaces, struct userns_error *e) ATTR_MUSTCHECK;
+int
+userns_try(struct spawn_how *how, unsigned long namespaces, struct userns_error *e) ATTR_MUSTCHECK;
 
 #endif

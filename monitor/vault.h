@@ -21,8 +21,7 @@ struct vault;
  * Make a vault that keeps at most max_fds fds open (of mounts, of inodes on file systems without handles, pins, directories) and
  * nodes for max_nodes. Without handles it keeps the fds of all inodes. Nothing runs yet. Returns 0 or a negative errno.
  */
-int vault_new(
-    size_t max_fds, uint32_t max_nodes, bool handles, struct vault **) ATTR_MUSTCHECK;
+int vault_new(size_t max_fds, uint32_t max_nodes, bool handles, struct vault **) ATTR_MUSTCHECK;
 
 /*
  * Start the thread and wait until it runs. It inherits the capabilities (needs CAP_DAC_READ_SEARCH for handles) and the mask,

@@ -81,7 +81,8 @@ struct ctl_device {
 	uint8_t file_handles; /* enum file_handles */
 };
 
-#define FRONT_NO_NAMESPACES 0x1 /* it shares all of them with the monitor, which had no right to give it others */
+#define FRONT_NO_NAMESPACES \
+	0x1 /* it shares all of them with the monitor, which had no right to give it others */
 #define FRONT_DROP_GROUPS 0x2 /* it has supplementary groups, and may give them up */
 
 /*
