@@ -10,7 +10,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -18,6 +19,8 @@
 #include <unistd.h>
 
 #include "common/attr.h"
+#include "common/fd.h"
+#include "common/landlock.h"
 #include "common/log.h"
 
 static void
@@ -48,7 +51,7 @@ privs_drop_groups(void)
 	if (getgroups(0, NULL) == 0)
 		return;
 	if (setgroups(0, NULL) == -1)
-		fatal("setgroups");
+		fatal("cannot drop the supplementary groups");
 	if (getgroups(0, NULL) != 0)
 		fatalx("supplementary groups were not dropped");
 }
@@ -82,35 +85,85 @@ privs_empty_root(void)
 		fatalx("the root is not empty");
 }
 
-static bool
-is_in(int cap, const int *caps, size_t n)
+/* A directory that nobody can put anything into, because it has no name any more. */
+static int
+removed_directory(void)
 {
-	for (size_t i = 0; i < n; i++)
-		if (caps[i] == cap)
-			return true;
-	return false;
+	static const char *const places[] = { "/tmp", "/run", "/dev/shm", "/var/tmp" };
+	char path[40];
+	int fd;
+
+	for (size_t i = 0; i < countof(places); i++) {
+		snprintf(path, sizeof(path), "%s/virtiofsd.XXXXXX", places[i]);
+		if (mkdtemp(path) == NULL)
+			continue;
+		fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (rmdir(path) == 0 && fd != -1)
+			return fd;
+		fd_close(&fd);
+	}
+	return -1;
 }
 
-/* Are the sets exactly these? */
+bool
+privs_hide_files(void)
+{
+	bool hidden = false;
+	int fd = -1;
+
+	if ((privs_caps() & PRIVS_CAP(CAP_SYS_CHROOT)) != 0)
+		fd = removed_directory();
+	if (fd != -1)
+		hidden = fchdir(fd) == 0 && chroot(".") == 0 && chdir("/") == 0 &&
+		    access("/proc", F_OK) == -1;
+	fd_close(&fd);
+	privs_no_new();
+	return landlock_restrict(-1) == 0 || hidden;
+}
+
+uint64_t
+privs_caps(void)
+{
+	uint64_t caps = 0;
+
+	if (capng_get_caps_process() != 0)
+		fatalx("cannot read my capabilities");
+	for (int c = 0; c <= CAP_LAST_CAP; c++)
+		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)c) == 1)
+			caps |= PRIVS_CAP(c);
+	return caps;
+}
+
+/* Are the sets exactly these? bounds: the bounding set too, if it could be changed at all. */
 static void
-check_caps(const int *caps, size_t n, bool bounds)
+check_caps(uint64_t caps, bool bounds, bool may_bound)
 {
 	if (capng_get_caps_process() != 0)
 		fatalx("cannot read my capabilities");
 	for (int c = 0; c <= CAP_LAST_CAP; c++) {
-		bool want = is_in(c, caps, n);
+		const bool want = (caps & PRIVS_CAP(c)) != 0;
 
 		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)c) != want ||
 		    capng_have_capability(CAPNG_EFFECTIVE, (unsigned)c) != want ||
-		    capng_have_capability(CAPNG_INHERITABLE, (unsigned)c) != 0)
+		    capng_have_capability(CAPNG_INHERITABLE, (unsigned)c) != 0 ||
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, c, 0, 0) == 1)
 			fatalx("capability %d is not as it must be", c);
-		if (prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1 && !(bounds && want))
+		if (may_bound && prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1 && !(bounds && want))
 			fatalx("capability %d is still in the bounding set", c);
 	}
 }
 
+/* Note all of caps for these libcap-ng sets. */
 static void
-keep_caps(const int *caps, size_t n, bool bounds)
+select_caps(uint64_t caps, capng_type_t sets)
+{
+	for (unsigned c = 0; c <= CAP_LAST_CAP; c++)
+		if ((caps & PRIVS_CAP(c)) != 0 && capng_update(CAPNG_ADD, sets, c) != 0)
+			fatalx("capability %u", c);
+}
+
+static void
+keep_caps(uint64_t caps, bool bounds)
 {
 	bool may_bound;
 
@@ -119,46 +172,38 @@ keep_caps(const int *caps, size_t n, bool bounds)
 	may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) == 1;
 	if (may_bound) {
 		capng_clear(CAPNG_SELECT_BOUNDS);
-		for (size_t i = 0; i < n && bounds; i++)
-			if (capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, (unsigned)caps[i]) != 0)
-				fatalx("capability %d", caps[i]);
+		if (bounds)
+			select_caps(caps, CAPNG_BOUNDING_SET);
 		if (capng_apply(CAPNG_SELECT_BOUNDS) != 0)
 			fatalx("cannot reduce the capability bounding set");
 	}
 	capng_clear(CAPNG_SELECT_CAPS);
-	for (size_t i = 0; i < n; i++)
-		if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)caps[i]) !=
-		    0)
-			fatalx("capability %d", caps[i]);
+	select_caps(caps, CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
 		fatalx("cannot set my capabilities");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1 && errno != EINVAL)
 		fatal("clear the ambient capabilities");
-	check_caps(caps, n, bounds);
+	check_caps(caps, bounds, may_bound);
 }
 
 void
-privs_keep_caps(const int *caps, size_t n)
+privs_keep_caps(uint64_t caps)
 {
-	keep_caps(caps, n, false);
+	keep_caps(caps, false);
 }
 
 void
-privs_keep_caps_for_children(const int *caps, size_t n)
+privs_keep_caps_for_children(uint64_t caps)
 {
-	keep_caps(caps, n, true);
+	keep_caps(caps, true);
 }
 
-void
-privs_become_nobody(uid_t uid, gid_t gid)
+static void
+change_ids(uid_t uid, gid_t gid)
 {
 	uid_t ru, eu, su;
 	gid_t rg, eg, sg;
-	const int change[] = { CAP_SETUID, CAP_SETGID };
 
-	privs_drop_groups();
-	/* Emptying the bounding set needs a capability, so that comes first. */
-	privs_keep_caps(change, countof(change));
 	if (setresgid(gid, gid, gid) == -1)
 		fatal("setresgid %u", gid);
 	if (setresuid(uid, uid, uid) == -1)
@@ -167,9 +212,21 @@ privs_become_nobody(uid_t uid, gid_t gid)
 		fatal("getresuid");
 	if (ru != uid || eu != uid || su != uid || rg != gid || eg != gid || sg != gid)
 		fatalx("the change of uid and gid did not hold");
-	if (uid == 0 || setuid(0) != -1 || setgid(0) != -1)
+}
+
+void
+privs_become_nobody(uid_t uid, gid_t gid, bool drop_groups)
+{
+	if (drop_groups)
+		privs_drop_groups();
+	if (uid != 0) {
+		/* Emptying the bounding set needs a capability, so that comes first. */
+		privs_keep_caps(privs_caps() & (PRIVS_CAP(CAP_SETUID) | PRIVS_CAP(CAP_SETGID)));
+		change_ids(uid, gid);
+	}
+	privs_keep_caps(0);
+	if (uid != 0 && (setuid(0) != -1 || setgid(0) != -1))
 		fatalx("uid 0 is still reachable");
-	privs_keep_caps(NULL, 0);
 }
 
 void

@@ -66,6 +66,17 @@ make_lanes(const struct ctl_start_front *conf, int *fds, struct lane **lanes)
 	}
 }
 
+/* Nothing that has a name can be opened any more. Where that cannot be had, the seccomp profile alone has to see to it. */
+static void
+hide_files(uint32_t flags)
+{
+	if ((flags & FRONT_NO_NAMESPACES) == 0)
+		privs_empty_root();
+	else if (!privs_hide_files())
+		log_warn("files are hidden from this process by its seccomp profile alone: there "
+			 "are neither namespaces nor CAP_SYS_CHROOT nor Landlock");
+}
+
 static void
 report(void)
 {
@@ -102,8 +113,8 @@ main(int argc, char *argv[])
 	device.has_tag = conf.taglen > 0;
 
 	/* Drop. */
-	privs_empty_root();
-	privs_become_nobody(conf.uid, conf.gid);
+	hide_files(conf.flags);
+	privs_become_nobody(conf.uid, conf.gid, (conf.flags & FRONT_DROP_GROUPS) != 0);
 	privs_no_new();
 	privs_die_with_parent();
 

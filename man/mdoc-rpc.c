@@ -51,6 +51,10 @@ static const char *const does[RPC_OP_END] = {
 	[RPC_COPY] = "Copy between two open files.",
 	[RPC_SYNCFS] = "Make a whole file system durable.",
 	[RPC_RESET] = "The session begins anew: nothing is known any more.",
+	[RPC_STATX] = "Attributes with the time of birth.",
+	[RPC_FLAGS_GET] = "The inode flags of chattr(1), or the project attributes.",
+	[RPC_FLAGS_SET] = "Change them.",
+	[RPC_TMPFILE] = "Make a regular file without a name and open it.",
 };
 
 #define X(NAME, nr, req, rep, ...) [nr] = { #req, #rep },

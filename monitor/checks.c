@@ -5,12 +5,13 @@
  */
 #include "monitor/checks.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdalign.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,36 +22,92 @@
 #include "common/fd.h"
 #include "common/log.h"
 
-int
-checks_privileges(void)
+/* The first line of a small file of procfs, or a negative errno. */
+static int
+read_line(const char *path, char *line, size_t size)
 {
-	static const struct {
-		int cap;
-		const char *name;
-	} needed[] = {
-		{ CAP_SYS_ADMIN, "SYS_ADMIN" },
-		{ CAP_SETPCAP, "SETPCAP" },
-		{ CAP_SETUID, "SETUID" },
-		{ CAP_SETGID, "SETGID" },
-		{ CAP_KILL, "KILL" },
-		{ CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH" },
-	};
+	ssize_t n = -1;
+	int e = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (geteuid() != 0) {
-		log_error("running as a user other than root is not supported yet");
-		return -EPERM;
-	}
-	if (capng_get_caps_process() != 0) {
-		log_error("cannot read my capabilities");
-		return -EIO;
-	}
-	for (size_t i = 0; i < countof(needed); i++)
-		if (capng_have_capability(CAPNG_EFFECTIVE, (unsigned)needed[i].cap) != 1) {
-			log_error(
-			    "capability CAP_%s is needed to start, and missing", needed[i].name);
-			return -EPERM;
-		}
-	return 0;
+	if (fd == -1 || (n = read(fd, line, size - 1)) == -1)
+		e = -errno;
+	fd_close(&fd);
+	line[MAX(n, 0)] = '\0';
+	return e;
+}
+
+/* Does an id map have one line, and that for one id? */
+static int
+maps_one_id(const char *path, bool *one)
+{
+	unsigned long inside, outside, count;
+	char text[256];
+	int r = read_line(path, text, sizeof(text)), end = 0;
+
+	if (r == 0)
+		*one = sscanf(text, "%lu %lu %lu %n", &inside, &outside, &count, &end) == 3 &&
+		    count == 1 && text[end] == '\0';
+	return r;
+}
+
+bool
+checks_drop_groups(void)
+{
+	char word[16] = "";
+	bool uid = false, gid = false;
+	int r;
+
+	if (geteuid() != 0)
+		return false;
+	if (access("/proc/self/ns/user", F_OK) == -1)
+		return true;
+	r = maps_one_id("/proc/self/uid_map", &uid);
+	if (r == 0)
+		r = maps_one_id("/proc/self/gid_map", &gid);
+	if (r == 0)
+		r = read_line("/proc/self/setgroups", word, sizeof(word));
+	if (r == 0)
+		return !(uid && gid && strncmp(word, "deny", 4) == 0);
+	log_warn("Failed to determine whether supplemental groups must be dropped: %s; defaulting "
+		 "to trying to drop supplemental groups",
+	    strerrordesc_np(-r));
+	return true;
+}
+
+bool
+checks_id_is_mapped(const char *map, uint32_t id)
+{
+	unsigned long inside, outside, count;
+	bool found = false;
+	FILE *f = fopen(map, "re");
+
+	if (f == NULL)
+		return true;
+	while (!found && fscanf(f, "%lu %lu %lu", &inside, &outside, &count) == 3)
+		found = id >= inside && id - inside < count;
+	fclose(f);
+	return found;
+}
+
+int
+checks_handles(int share)
+{
+	alignas(struct file_handle) unsigned char buf[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	struct file_handle *h = (void *)buf;
+	char path[32];
+	int mnt, real, fd = -1, r = 0;
+
+	h->handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(share, "", h, &mnt, AT_EMPTY_PATH) == -1)
+		return -errno;
+	/* It wants an fd that is not O_PATH. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", share);
+	real = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (real == -1 || (fd = open_by_handle_at(real, h, O_PATH | O_CLOEXEC | O_NOFOLLOW)) == -1)
+		r = -errno;
+	fd_close(&real);
+	fd_close(&fd);
+	return r;
 }
 
 static int
@@ -153,7 +210,7 @@ checks_nofile(const struct options *o, uint64_t *limit)
 }
 
 int
-checks_share(const char *path, int *fd)
+checks_share(const char *path, enum sandbox_mode sandbox, int *fd)
 {
 	struct stat st;
 	char *real;
@@ -166,12 +223,14 @@ checks_share(const char *path, int *fd)
 		log_error("'%s' does not exist or is neither a directory nor a file", path);
 		return -ENOENT;
 	}
-	if (S_ISREG(st.st_mode)) {
-		log_error("'%s' is a file: only directories can be shared", path);
+	if (S_ISREG(st.st_mode) && sandbox != SANDBOX_NONE) {
+		log_error("Error entering sandbox: '%s': Not a directory: only --sandbox=none can "
+			  "share a file",
+		    path);
 		return -ENOTDIR;
 	}
 	real = realpath(path, NULL);
-	*fd = real == NULL ? -1 : open(real, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	*fd = real == NULL ? -1 : open(real, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (*fd == -1) {
 		int saved = errno;
 

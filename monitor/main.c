@@ -21,7 +21,9 @@
 #include "monitor/checks.h"
 #include "monitor/logsink.h"
 #include "monitor/options.h"
+#include "monitor/plan.h"
 #include "monitor/print.h"
+#include "monitor/privileges.h"
 #include "monitor/seccomp.h"
 #include "monitor/socket.h"
 #include "monitor/spawn.h"
@@ -37,8 +39,7 @@ struct monitor {
 	struct options opts;
 	uint64_t fd_limit;
 	int share;
-	uid_t front_uid;
-	gid_t front_gid;
+	struct plan plan;
 	struct spawn_files files;
 	struct listener listener;
 	struct session session;
@@ -81,6 +82,8 @@ answer_and_exit(const struct options *o)
 		break;
 	case OPTIONS_PRINT_SECCOMP:
 		return print_seccomp(o);
+	case OPTIONS_PRINT_PRIVILEGES:
+		return privileges_print(o->print_who) == 0 ? 0 : 1;
 	}
 	return fflush(stdout) == 0 ? 0 : 1;
 }
@@ -110,14 +113,14 @@ set_up(struct monitor *m)
 	gid_t socket_gid = SOCKET_NO_GROUP;
 	int r;
 
-	if ((r = checks_share(o->shared_dir, &m->share)) != 0 || (r = options_check(o)) != 0 ||
-	    (r = checks_privileges()) != 0 ||
-	    (r = checks_front_user(o->front_user, &m->front_uid, &m->front_gid)) != 0 ||
+	if ((r = checks_share(o->shared_dir, o->sandbox, &m->share)) != 0 ||
+	    (r = options_check(o)) != 0 ||
 	    (o->socket_group != NULL && (r = checks_group(o->socket_group, &socket_gid)) != 0) ||
-	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0)
+	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0 ||
+	    (r = plan_make(o, m->share, &m->plan)) != 0)
 		return r;
-	privs_drop_groups();
-	r = vault_new(start_fd_budget(m->fd_limit), VAULT_NODES_MAX, &m->session.vault);
+	r = vault_new(
+	    start_fd_budget(m->fd_limit), VAULT_NODES_MAX, m->plan.handles, &m->session.vault);
 	if (r == 0)
 		r = supervise_signals(&m->session.sigfd);
 	if (r != 0) {
@@ -140,28 +143,29 @@ start_children(struct monitor *m, int conn)
 
 	r->on = m->opts.worker_deaths != 0;
 	r->opts = &m->opts;
+	r->plan = &m->plan;
 	r->files = &m->files;
 	r->give.share = fd_take(&m->share);
 	r->give.fd_limit = m->fd_limit;
 	if ((e = respawn_start(r, worker, m->session.vault)) != 0)
 		return e;
-	e = spawn_child(&m->files, CHILD_FRONT, front, NULL);
+	e = spawn_child(&m->files, CHILD_FRONT, &m->plan.how[CHILD_FRONT], front, NULL);
 	if (e == 0)
-		e = start_front(front->ctl, &m->opts, &r->lanes, conn, m->front_uid, m->front_gid);
+		e = start_front(front->ctl, &m->opts, &m->plan, &r->lanes, conn);
 	start_lanes_close_front(&r->lanes);
 	respawn_settle(r);
 	spawn_close_files(&m->files, r->on);
+	plan_close(&m->plan, r->on);
 	return e;
 }
 
 static int
 seal_vault(void *arg)
 {
-	static const int caps[] = { CAP_DAC_READ_SEARCH /* open_by_handle_at() */ };
 	const struct monitor *m = arg;
 
 	/* With CAP_SETPCAP, where the main thread has kept it, the bounding set goes as well. */
-	privs_keep_caps(caps, countof(caps));
+	privs_keep_caps(m->plan.watch & PRIVS_CAP(CAP_DAC_READ_SEARCH));
 	return seccomp_vault(m->opts.seccomp);
 }
 
@@ -169,28 +173,20 @@ seal_vault(void *arg)
 static int
 drop_and_seal(struct monitor *m)
 {
-	static const int few[] = {
-		CAP_DAC_READ_SEARCH, /* open_by_handle_at() for the vault */
-		CAP_KILL, /* the front has another uid */
-	};
-	static const int caps[] = { CAP_DAC_READ_SEARCH, CAP_KILL, /* as above */
-		CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETPCAP, /* a worker's namespaces and sandbox */
-		/* what a worker keeps */
-		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID,
-		CAP_MKNOD, CAP_SETFCAP };
 	const bool restart = m->session.respawn.on;
 	int r;
 
 	if (restart)
-		privs_keep_caps_for_children(caps, countof(caps));
+		privs_keep_caps_for_children(m->plan.restart);
 	else
-		privs_keep_caps(few, countof(few));
+		privs_keep_caps(m->plan.watch);
 	if (prctl(PR_SET_DUMPABLE, 0) == -1)
 		fatal("prctl(PR_SET_DUMPABLE)");
 	privs_no_new();
 	if ((r = vault_start(m->session.vault, seal_vault, m)) != 0)
 		log_error("cannot start the vault's thread: %s", strerrordesc_np(-r));
-	else if ((r = seccomp_monitor(m->opts.seccomp, restart, m->listener.dir)) != 0)
+	else if ((r = seccomp_monitor(m->opts.seccomp, restart ? &m->plan.how[CHILD_WORKER] : NULL,
+		      m->listener.dir)) != 0)
 		log_error("cannot load the seccomp profile: %s", strerrordesc_np(-r));
 	return r;
 }
@@ -237,6 +233,7 @@ main(int argc, char *argv[])
 {
 	static struct monitor m = {
 		.share = -1,
+		.plan = { .how = { { .userns = -1 }, { .userns = -1 } } },
 		.files = { .exe = { -1, -1 }, .null = -1 },
 		.listener = { .fd = -1, .pid_fd = -1, .dir = -1 },
 		.session = {

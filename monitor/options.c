@@ -140,7 +140,7 @@ check_missing(struct parse *p)
 		   sock = o->socket_path != NULL || o->socket_alias != NULL || o->fd >= 0;
 
 	if (o->action == OPTIONS_CAPABILITIES || o->action == OPTIONS_PRINT_SECCOMP ||
-	    (dir && sock))
+	    o->action == OPTIONS_PRINT_PRIVILEGES || (dir && sock))
 		return 0;
 	return parse_fail(p, "the following required arguments were not provided: %s%s%s",
 	    dir ? "" : "--shared-dir <PATH>", !dir && !sock ? ", " : "",

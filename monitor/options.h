@@ -23,7 +23,8 @@ enum options_action {
 	OPTIONS_LONG_HELP,
 	OPTIONS_VERSION,
 	OPTIONS_CAPABILITIES,
-	OPTIONS_PRINT_SECCOMP
+	OPTIONS_PRINT_SECCOMP,
+	OPTIONS_PRINT_PRIVILEGES
 };
 
 /* Whose seccomp profile is printed. */
@@ -59,6 +60,7 @@ struct options {
 	enum options_action action;
 	enum print_role print_role; /* of OPTIONS_PRINT_SECCOMP */
 	bool print_json;
+	const char *print_who; /* of OPTIONS_PRINT_PRIVILEGES: a pid or a pid file */
 	unsigned deprecated; /* DEPRECATED_* */
 
 	/* where */

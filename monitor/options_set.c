@@ -308,6 +308,14 @@ set_print_seccomp(struct parse *p, const char *value)
 }
 
 int
+set_print_privileges(struct parse *p, const char *value)
+{
+	p->o->action = OPTIONS_PRINT_PRIVILEGES;
+	p->o->print_who = value;
+	return 0;
+}
+
+int
 row_apply(struct parse *p, const struct row *row, const char *value)
 {
 	int r;

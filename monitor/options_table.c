@@ -227,6 +227,11 @@ const struct row options_rows[] = {
 	    .help = "Print the system calls that a process may make, and exit.",
 	    .more = "One line for each call, with the condition on its arguments and the reason. "
 		    "With ,json behind the role: the seccomp object of an OCI runtime." },
+	{ "print-privileges", .arg = "PID", .set = set_print_privileges, FIELD(print_who),
+	    .help = "Print what the processes of a running daemon may do, and exit.",
+	    .more = "PID is the process that was started, or the path of its pid file. One row for "
+		    "each role: ids, capabilities, namespaces, no_new_privs, seccomp mode, root "
+		    "directory." },
 	{ .letter = 'o',
 	    .arg = "LIST",
 	    .set = add_text,

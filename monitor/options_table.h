@@ -78,6 +78,7 @@ int set_xattrmap(struct parse *, const char *value);
 int add_translation(struct parse *, const char *value); /* to a struct texts */
 int set_action(struct parse *, const char *value);
 int set_print_seccomp(struct parse *, const char *value);
+int set_print_privileges(struct parse *, const char *value);
 
 /* Apply what a row says for value (NULL: none was given), all that is there to be noted included. */
 int row_apply(struct parse *, const struct row *, const char *value);

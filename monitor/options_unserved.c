@@ -25,9 +25,6 @@ UNSERVED(security_label, o->dev.security_label != NEGOTIATE_NEVER)
 UNSERVED(file_handles, o->dev.file_handles != HANDLES_PREFER)
 UNSERVED(translate_uid, o->translate_uid.n > 0)
 UNSERVED(translate_gid, o->translate_gid.n > 0)
-UNSERVED(modcaps, o->modcaps != NULL)
-UNSERVED(uid_map, o->uid_map.n > 0)
-UNSERVED(gid_map, o->gid_map.n > 0)
 UNSERVED(busy_poll, o->busy_poll_given)
 
 static const struct {
@@ -42,9 +39,6 @@ static const struct {
 	{ "--inode-file-handles other than prefer", file_handles },
 	{ "--translate-uid", translate_uid },
 	{ "--translate-gid", translate_gid },
-	{ "--modcaps", modcaps },
-	{ "--uid-map", uid_map },
-	{ "--gid-map", gid_map },
 	{ "--busy-poll-us", busy_poll },
 };
 

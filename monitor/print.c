@@ -15,6 +15,13 @@
 int
 print_seccomp(const struct options *o)
 {
+	/* As for a worker of root's. */
+	const struct spawn_how how = {
+		.namespaces = o->sandbox == SANDBOX_NAMESPACE
+		    ? SPAWN_NAMESPACES
+		    : SPAWN_NAMESPACES & ~(unsigned long)CLONE_NEWNS,
+		.userns = -1,
+	};
 	struct sc_rule rules[SECCOMP_RULES_MAX];
 	const char *arg = o->print_json ? "--print-seccomp=json" : "--print-seccomp";
 	int r = -EINVAL;
@@ -29,7 +36,8 @@ print_seccomp(const struct options *o)
 		break;
 	case PRINT_MONITOR:
 		r = seccomp_print("virtiofsd, main thread", rules,
-		    seccomp_monitor_rules(rules, o->worker_deaths != 0), o->print_json);
+		    seccomp_monitor_rules(rules, o->worker_deaths != 0 ? &how : NULL),
+		    o->print_json);
 		break;
 	case PRINT_VAULT:
 		r = seccomp_print(

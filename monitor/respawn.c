@@ -46,8 +46,8 @@ respawn_start(struct respawn *r, struct child *worker, struct vault *vault)
 	if (e == 0 && first)
 		e = start_journal(r->lanes.n, &r->give.journal);
 	if (e != 0 || (e = start_pair(put)) != 0 || (e = start_pair(get)) != 0 ||
-	    (e = spawn_child(r->files, CHILD_WORKER, worker, want_mntns ? &r->give.mntns : NULL)) !=
-		0)
+	    (e = spawn_child(r->files, CHILD_WORKER, &r->plan->how[CHILD_WORKER], worker,
+		 want_mntns ? &r->give.mntns : NULL)) != 0)
 		goto out;
 	if (want_mntns && r->give.mntns == -1) {
 		log_warn(
@@ -59,7 +59,7 @@ respawn_start(struct respawn *r, struct child *worker, struct vault *vault)
 	give.lanes = &r->lanes;
 	give.put = put[1];
 	give.get = get[1];
-	e = start_worker(worker->ctl, r->opts, &give);
+	e = start_worker(worker->ctl, r->opts, r->plan, &give);
 	/* It has ended already: that will be seen, and dealt with, like any other end. */
 	if (e == -EPIPE || e == -ECONNRESET)
 		e = 0;

@@ -11,6 +11,7 @@
 
 #include "common/attr.h"
 #include "monitor/options.h"
+#include "monitor/plan.h"
 #include "monitor/spawn.h"
 #include "monitor/start.h"
 #include "monitor/vault.h"
@@ -19,6 +20,7 @@
 struct respawn {
 	bool on; /* a worker that dies is replaced */
 	const struct options *opts;
+	const struct plan *plan;
 	const struct spawn_files *files;
 	struct lanes lanes; /* arenas; the front's ends of a worker that is not ready */
 	bool mntns_good; /* a worker has become ready in it */

@@ -85,8 +85,6 @@ static const struct sc_rule restart_rules[] = {
 	SC_ARG(getsockopt, "child_check_socket()", SC_EQ32(1, SOL_SOCKET), SC_EQ32(2, SO_TYPE)),
 	SC_ARG(setsockopt, "size of their queues", SC_EQ32(1, SOL_SOCKET), SC_EQ32(2, SO_SNDBUF)),
 	SC_ARG(setsockopt, "the same", SC_EQ32(1, SOL_SOCKET), SC_EQ32(2, SO_SNDBUFFORCE)),
-	SC_ARG(clone, "the worker: no shared memory, namespaces as at the start",
-	    SC_EQ(0, SPAWN_WORKER_FLAGS | SIGCHLD)),
 	/* between clone and exec */
 	SC(rt_sigaction, "no signal stays ignored"),
 	SC_ARG(fcntl, "fds out of the way of 0 to 3", SC_EQ32(1, F_DUPFD_CLOEXEC)),
@@ -141,8 +139,7 @@ static const struct sc_rule restart_rules[] = {
 	SC(pivot_root, "into the share"),
 	SC_ARG(umount2, "the old root", SC_EQ32(1, MNT_DETACH)),
 	SC_ARG(setns, "the first worker's mount namespace", SC_EQ32(1, CLONE_NEWNS)),
-	SC(chroot, "--sandbox=chroot"),
-	SC(chdir, "likewise"),
+	SC(chdir, "to the new root"),
 	SC(fchdir, "likewise; working directory of lane threads"),
 	SC(statfs, "libcap-ng looks for its procfs"),
 	SC_ARG(unshare, "working directory and umask of lane threads", SC_EQ(0, CLONE_FS)),
@@ -195,6 +192,30 @@ static const struct sc_rule restart_rules[] = {
 	SC(writev, "libc's last words before abort"),
 };
 
+/* A worker in a user namespace: who enters it for the new one, and makes that a child of the monitor. */
+static const struct sc_rule userns_rules[] = {
+	SC_ARG(clone, "who enters the user namespace", SC_EQ(0, SIGCHLD)),
+	SC_ARG(setns, "the worker's user namespace", SC_EQ32(1, CLONE_NEWUSER)),
+};
+
+/* A worker that stays in the host's mount namespace. */
+static const struct sc_rule chroot_rules[] = {
+	SC(chroot, "--sandbox=chroot"),
+	SC(landlock_create_ruleset, "likewise, where the fd directory leads to /proc"),
+	SC(landlock_add_rule, "the same"),
+	SC(landlock_restrict_self, "the same"),
+};
+
+#define LOCKED (MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+/* Where there is no open_tree(). */
+static const struct sc_rule bind_rules[] = {
+	SC_ARG(mount, "fd directory", SC_EQ(3, MS_BIND)),
+	SC_ARG(mount, "its flags", SC_EQ(3, LOCKED | MS_RDONLY)),
+	SC_ARG(mount, "shared directory", SC_EQ(3, MS_BIND | MS_REC)),
+	SC_ARG(mount, "its flags", SC_EQ(3, LOCKED)),
+};
+
 #define NO_SOCKET_DIR UINT64_MAX
 
 /* Is there a rule without conditions for the call? Then one with conditions is refused by libseccomp as superfluous. */
@@ -226,8 +247,26 @@ without_superfluous(struct sc_rule *all, size_t n)
 	return kept;
 }
 
+/* What it takes to start a worker like this one. */
 static size_t
-main_thread(struct sc_rule all[static SECCOMP_RULES_MAX], bool restart, uint64_t socket_dir)
+add_restart(struct sc_rule *all, size_t n, const struct spawn_how *how)
+{
+	n = append(all, n, restart_rules, countof(restart_rules));
+	all[n++] = (struct sc_rule)SC_ARG(clone,
+	    "the worker: no shared memory, namespaces as at the start",
+	    SC_EQ(0, spawn_clone_flags(how)));
+	if (how->userns != -1)
+		n = append(all, n, userns_rules, countof(userns_rules));
+	if ((how->namespaces & CLONE_NEWNS) == 0)
+		n = append(all, n, chroot_rules, countof(chroot_rules));
+	if (how->bind_mounts)
+		n = append(all, n, bind_rules, countof(bind_rules));
+	return n;
+}
+
+static size_t
+main_thread(struct sc_rule all[static SECCOMP_RULES_MAX], const struct spawn_how *restart,
+    uint64_t socket_dir)
 {
 	size_t n = append(all, 0, both_rules, countof(both_rules));
 
@@ -235,13 +274,13 @@ main_thread(struct sc_rule all[static SECCOMP_RULES_MAX], bool restart, uint64_t
 	if (socket_dir != NO_SOCKET_DIR)
 		all[n++] = (struct sc_rule)SC_ARG(unlinkat, "remove the socket; no directory",
 		    SC_EQ(0, socket_dir), SC_EQ32(2, 0));
-	if (restart)
-		n = append(all, n, restart_rules, countof(restart_rules));
+	if (restart != NULL)
+		n = add_restart(all, n, restart);
 	return without_superfluous(all, n);
 }
 
 int
-seccomp_monitor(enum seccomp_action action, bool restart, int socket_dir)
+seccomp_monitor(enum seccomp_action action, const struct spawn_how *restart, int socket_dir)
 {
 	struct sc_rule all[SECCOMP_RULES_MAX];
 	size_t n = main_thread(
@@ -259,7 +298,7 @@ seccomp_vault(enum seccomp_action action)
 }
 
 size_t
-seccomp_monitor_rules(struct sc_rule all[static SECCOMP_RULES_MAX], bool restart)
+seccomp_monitor_rules(struct sc_rule all[static SECCOMP_RULES_MAX], const struct spawn_how *restart)
 {
 	return main_thread(all, restart, SC_AT_RUN_TIME);
 }
@@ -272,8 +311,8 @@ seccomp_vault_rules(struct sc_rule all[static SECCOMP_RULES_MAX])
 	return append(all, n, vault_rules, countof(vault_rules));
 }
 
-static_assert(
-    countof(both_rules) + countof(main_rules) + countof(vault_rules) + countof(restart_rules) <
+static_assert(countof(both_rules) + countof(main_rules) + countof(restart_rules) +
+	    countof(userns_rules) + countof(chroot_rules) + countof(bind_rules) + 2 <
 	SECCOMP_RULES_MAX,
     "room for all of them");
 static_assert((int)SECCOMP_NONE == (int)SC_ACT_NONE && (int)SECCOMP_KILL == (int)SC_ACT_KILL &&

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,18 +25,32 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
+#include "common/privs.h"
 #include "proto/control.h"
 
 struct role {
 	const char *name, *file, *title, *log;
-	unsigned long flags;
 };
 
 static const struct role roles[CHILD_ROLES] = {
-	[CHILD_WORKER] = { "worker", "virtiofsd-worker", "virtiofsd: worker", "virtiofsd::worker",
-	    SPAWN_WORKER_FLAGS },
-	[CHILD_FRONT] = { "front", "virtiofsd-front", "virtiofsd: front", "virtiofsd::front",
-	    SPAWN_WORKER_FLAGS },
+	[CHILD_WORKER] = { "worker", "virtiofsd-worker", "virtiofsd: worker", "virtiofsd::worker" },
+	[CHILD_FRONT] = { "front", "virtiofsd-front", "virtiofsd: front", "virtiofsd::front" },
+};
+
+/* What the new process knows. */
+struct start {
+	const struct spawn_how *how;
+	int ctl, exe, null;
+	int hand; /* to tell the monitor, until exec */
+	bool want_mntns;
+	char **argv, **envp;
+};
+
+/* What it tells. */
+struct hand {
+	enum { HAND_FAILED, HAND_PIDFD, HAND_MNTNS } what;
+	int error;
+	char step[32];
 };
 
 const char *
@@ -145,23 +161,24 @@ child_fail(int ctl, const char *what)
 	_exit(127);
 }
 
-/* The new process: from the monitor's state to that of an executable that begins. */
+/* From the monitor's state to that of an executable that begins. */
 static void ATTR_NORETURN
-child_exec(int ctl, int exe, int null, char *const argv[], char *const envp[])
+child_exec(const struct start *s)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
+	int ctl, exe, null;
 
 	/* Ignored signals and the mask survive exec. */
 	for (int sig = 1; sig < NSIG; sig++)
 		(void)sigaction(sig, &dfl, NULL);
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
-		child_fail(ctl, "sigprocmask");
+		child_fail(s->ctl, "sigprocmask");
 	/* Out of the way of the numbers that mean something to the child. */
-	ctl = fcntl(ctl, F_DUPFD_CLOEXEC, 16);
-	exe = fcntl(exe, F_DUPFD_CLOEXEC, 16);
-	null = fcntl(null, F_DUPFD_CLOEXEC, 16);
+	ctl = fcntl(s->ctl, F_DUPFD_CLOEXEC, 16);
+	exe = fcntl(s->exe, F_DUPFD_CLOEXEC, 16);
+	null = fcntl(s->null, F_DUPFD_CLOEXEC, 16);
 	if (ctl == -1 || exe == -1 || null == -1)
 		_exit(126);
 	if (dup2(null, STDIN_FILENO) == -1 || dup2(null, STDOUT_FILENO) == -1 ||
@@ -174,72 +191,187 @@ child_exec(int ctl, int exe, int null, char *const argv[], char *const envp[])
 	/* Not closed yet but at exec, as the executable is among them. */
 	if (close_range(CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
 		child_fail(ctl, "close_range");
-	execveat(exe, "", argv, envp, AT_EMPTY_PATH);
+	execveat(exe, "", s->argv, s->envp, AT_EMPTY_PATH);
 	child_fail(ctl, "cannot execute");
+}
+
+static void
+tell(int hand, const struct hand *m, int fd)
+{
+	if (msg_send(hand, m, sizeof(*m), &fd, fd != -1, 0) != 0)
+		_exit(126);
+}
+
+static void ATTR_NORETURN
+tell_failed(int hand, const char *step)
+{
+	struct hand m = { .what = HAND_FAILED, .error = errno };
+
+	memcpy(m.step, step, MIN(strlen(step), sizeof(m.step) - 1));
+	tell(hand, &m, -1);
+	_exit(126);
 }
 
 /*
  * The child's mount namespace. It has to open that itself: the monitor, once it is not dumpable, may not look at what it
- * has cloned.
+ * has cloned. And neither may a child that is no root in its own directory of procfs before it is dumpable, which exec
+ * would make it anyway.
  */
 static void
-send_mntns(int ctl)
+tell_mntns(int hand)
 {
+	const struct hand m = { .what = HAND_MNTNS };
 	int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 
-	if (msg_send(ctl, "n", 1, &fd, fd != -1, 0) != 0)
-		_exit(126);
+	if (fd == -1 && errno == EACCES && prctl(PR_SET_DUMPABLE, 1) == 0)
+		fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	tell(hand, &m, fd);
 	fd_close(&fd);
 }
 
-/* Waits for the child, which has nothing else to do and is still the monitor's code. */
-static int
-receive_mntns(int ctl)
+/* Without being uid 0 the executable gets at exec what is in the ambient set, and no more. */
+static void
+keep_caps(uint64_t caps, int ctl)
 {
-	char byte;
-	int fd;
-	size_t nfds = 1;
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
 
-	return msg_recv(ctl, &byte, 1, &fd, &nfds, NULL, 0) == 1 && nfds == 1 ? fd : -1;
+	for (unsigned i = 0; i < countof(data); i++)
+		data[i].effective = data[i].permitted = data[i].inheritable = (uint32_t)(caps >>
+		    32 * i);
+	if (syscall(SYS_capset, &head, data) == -1)
+		child_fail(ctl, "capset");
+	for (unsigned c = 0; c < 64; c++)
+		if ((caps & PRIVS_CAP(c)) != 0 &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0) == -1)
+			child_fail(ctl, "raise an ambient capability");
+}
+
+static void ATTR_NORETURN
+child_main(const struct start *s)
+{
+	if (s->how->caps != 0)
+		keep_caps(s->how->caps, s->ctl);
+	if (s->want_mntns)
+		tell_mntns(s->hand);
+	child_exec(s);
+}
+
+/* Not clone3: a seccomp profile cannot see its flags. */
+static long
+clone_child(const struct spawn_how *how, int *pidfd)
+{
+	return syscall(SYS_clone, spawn_clone_flags(how), NULL, pidfd, NULL, NULL);
+}
+
+/* Enters the user namespace, which a process with threads cannot, and makes a child for the monitor there. */
+static void ATTR_NORETURN
+go_between(const struct start *s)
+{
+	const struct hand m = { .what = HAND_PIDFD };
+	int pidfd = -1;
+	long pid;
+
+	if (setns(s->how->userns, CLONE_NEWUSER) == -1)
+		tell_failed(s->hand, "enter its user namespace");
+	pid = clone_child(s->how, &pidfd);
+	if (pid == 0)
+		child_main(s);
+	if (pid == -1)
+		tell_failed(s->hand, "clone into new namespaces");
+	tell(s->hand, &m, pidfd);
+	_exit(0);
+}
+
+/* Hear what the new process tells until it executes. Returns 0 or the errno of *m. */
+static int
+hear(int hand, struct hand *m, int *pidfd, int *mntns)
+{
+	while (*pidfd == -1 || mntns != NULL) {
+		size_t nfds = 1;
+		int fd = -1;
+
+		if (msg_recv(hand, m, sizeof(*m), &fd, &nfds, NULL, 0) != (ssize_t)sizeof(*m))
+			break;
+		if (m->what == HAND_FAILED)
+			return m->error;
+		if (nfds == 1 && m->what == HAND_PIDFD)
+			*pidfd = fd;
+		if (m->what == HAND_MNTNS && mntns != NULL) {
+			*mntns = nfds == 1 ? fd : -1;
+			mntns = NULL;
+		}
+	}
+	snprintf(m->step, sizeof(m->step), "clone");
+	return *pidfd == -1 ? ECHILD : 0;
+}
+
+static int
+start_process(const struct start *s, int hand, struct child *c, int *mntns)
+{
+	const bool between = s->how->userns != -1;
+	struct hand m = { .step = "clone" };
+	long pid;
+	int e = 0;
+
+	pid = between ? syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL)
+		      : clone_child(s->how, &c->pidfd);
+	if (pid == 0 && between)
+		go_between(s);
+	if (pid == 0)
+		child_main(s);
+	if (pid == -1)
+		e = errno;
+	/* Its end must be the child's alone. */
+	close(s->hand);
+	if (e == 0)
+		e = hear(hand, &m, &c->pidfd, mntns);
+	if (pid > 0 && between && waitid(P_PID, (id_t)pid, NULL, WEXITED) == -1)
+		log_debug("waitid: %s", strerrordesc_np(errno));
+	if (e != 0)
+		log_error("cannot start the %s process: %s: %s", roles[c->role].name, m.step,
+		    strerrordesc_np(e));
+	return -e;
 }
 
 int
-spawn_child(const struct spawn_files *f, enum child_role role, struct child *c, int *mntns)
+spawn_child(const struct spawn_files *f, enum child_role role, const struct spawn_how *how,
+    struct child *c, int *mntns)
 {
 	char title[32], *argv[] = { title, NULL }, *envp[8];
-	int pair[2], pidfd = -1;
-	long pid;
+	int pair[2] = { -1, -1 }, hand[2], e;
 
 	c->log.name = roles[role].log;
 	*c = (struct child){ .role = role, .log = c->log, .pidfd = -1, .ctl = -1 };
 	snprintf(title, sizeof(title), "%s", roles[role].title);
 	child_environment(envp);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, hand) == -1) {
+		e = -errno;
+		log_error("socketpair: %s", strerrordesc_np(-e));
+		return e;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1) {
-		int saved = errno;
-
-		log_error("socketpair: %s", strerrordesc_np(saved));
-		return -saved;
-	}
-	/* Not clone3: a seccomp profile cannot see its flags. */
-	pid = syscall(SYS_clone, roles[role].flags | SIGCHLD, NULL, &pidfd, NULL, NULL);
-	if (pid == 0 && mntns != NULL)
-		send_mntns(pair[1]);
-	if (pid == 0)
-		child_exec(pair[1], f->exe[role], f->null, argv, envp);
-	if (pid == -1) {
-		int saved = errno;
-
-		log_error(
-		    "cannot start the %s process: %s", roles[role].name, strerrordesc_np(saved));
-		fd_close_all(pair, 2);
-		return -saved;
-	}
+		e = -errno;
+		log_error("socketpair: %s", strerrordesc_np(-e));
+		fd_close(&hand[1]);
+	} else
+		e = start_process(&(struct start){ .how = how,
+				      .ctl = pair[1],
+				      .exe = f->exe[role],
+				      .null = f->null,
+				      .hand = hand[1],
+				      .want_mntns = mntns != NULL,
+				      .argv = argv,
+				      .envp = envp },
+		    hand[0], c, mntns);
+	fd_close(&hand[0]);
 	fd_close(&pair[1]);
+	if (e != 0) {
+		fd_close(&pair[0]);
+		return e;
+	}
 	c->ctl = pair[0];
-	c->pidfd = pidfd;
-	if (mntns != NULL)
-		*mntns = receive_mntns(c->ctl);
-	log_debug("%s process started: pid %ld", roles[role].name, pid);
+	log_debug("%s process started", roles[role].name);
 	return 0;
 }
 

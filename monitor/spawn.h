@@ -5,6 +5,8 @@
 #ifndef MONITOR_SPAWN_H
 #define MONITOR_SPAWN_H
 
+#include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,12 +14,26 @@
 #include "common/attr.h"
 #include "monitor/logsink.h"
 
-/* How the worker is cloned, also what the seccomp profile lets through (CLONE_NEWCGROUP and others need linux/sched.h). */
-#define SPAWN_WORKER_FLAGS \
-	(CLONE_PIDFD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
-	    CLONE_NEWCGROUP)
+/* All the namespaces that a child can be given besides a user namespace. */
+#define SPAWN_NAMESPACES \
+	(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 enum child_role { CHILD_WORKER, CHILD_FRONT, CHILD_ROLES };
+
+/* Where a child lives. */
+struct spawn_how {
+	unsigned long namespaces; /* to be made for it: of SPAWN_NAMESPACES */
+	int userns; /* a user namespace, to be entered first; -1: it stays in the monitor's */
+	bool bind_mounts; /* there is no open_tree(): its sandbox is made of bind mounts */
+	uint64_t caps; /* what it begins with (PRIVS_CAP()); 0: what exec gives to its uid */
+};
+
+/* The flags of the clone() that makes such a child, for the seccomp profile; in userns it follows a clone(SIGCHLD). */
+static inline unsigned long
+spawn_clone_flags(const struct spawn_how *how)
+{
+	return how->namespaces | CLONE_PIDFD | SIGCHLD | (how->userns != -1 ? CLONE_PARENT : 0);
+}
 
 struct child {
 	enum child_role role;
@@ -57,14 +73,14 @@ int spawn_become(enum child_role, const char *arg) ATTR_MUSTCHECK;
 int spawn_open_files(struct spawn_files *) ATTR_MUSTCHECK;
 
 /*
- * Start a child in namespaces of its own, with its control socket as CONTROL_FD and /dev/null as 0, 1 and 2, nothing
- * else open, no environment, no signal blocked or ignored. To be called from the main thread only: the child's death
- * signal is tied to the thread that made it. Needs CAP_SYS_ADMIN. Fills *c, but keeps the rate limit of its log; on
- * failure (logged, negative errno) nothing runs. If mntns is not NULL, *mntns is the child's new mount namespace (the
- * caller's to close), or -1 if it could not be had.
+ * Start a child where how says, with its control socket as CONTROL_FD and /dev/null as 0, 1 and 2, nothing else open, no
+ * environment, no signal blocked or ignored. To be called from the main thread only: the child's death signal is tied to
+ * the thread that made it. Fills *c, but keeps the rate limit of its log; on failure (logged, negative errno) nothing
+ * runs. If mntns is not NULL, *mntns is the child's new mount namespace (the caller's to close), or -1 if it could not be
+ * had.
  */
-int spawn_child(
-    const struct spawn_files *, enum child_role, struct child *c, int *mntns) ATTR_MUSTCHECK;
+int spawn_child(const struct spawn_files *, enum child_role, const struct spawn_how *how,
+    struct child *c, int *mntns) ATTR_MUSTCHECK;
 
 /* Reap the child if it has ended (fills how_code, how_status, sets gone). Never waits. */
 void spawn_reap(struct child *);

@@ -174,7 +174,7 @@ start_fd_budget(uint64_t fd_limit)
 }
 
 int
-start_worker(int ctl, const struct options *o, const struct start_worker *w)
+start_worker(int ctl, const struct options *o, const struct plan *p, const struct start_worker *w)
 {
 	const struct lanes *l = w->lanes;
 	struct ctl_start_worker m = {
@@ -187,6 +187,8 @@ start_worker(int ctl, const struct options *o, const struct start_worker *w)
 		.fd_budget = start_fd_budget(w->fd_limit),
 		.first_node = NODE_FIRST(w->incarnation),
 		.incarnation = w->incarnation,
+		.flags = p->worker_flags,
+		.caps = p->worker_caps,
 	};
 	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal }, r;
 	size_t nfds = 4;
@@ -215,7 +217,7 @@ start_new_lanes(int ctl, const struct lanes *l, uint32_t incarnation)
 }
 
 int
-start_front(int ctl, const struct options *o, const struct lanes *l, int conn, uid_t uid, gid_t gid)
+start_front(int ctl, const struct options *o, const struct plan *p, const struct lanes *l, int conn)
 {
 	struct ctl_start_front m = {
 		.h = { .op = CTL_START_FRONT, .len = sizeof(m) },
@@ -225,8 +227,9 @@ start_front(int ctl, const struct options *o, const struct lanes *l, int conn, u
 		.nlanes = l->n,
 		.lanes_per_queue = lanes_per_queue(o, l->n),
 		.stuck_after = o->worker_timeout,
-		.uid = uid,
-		.gid = gid,
+		.uid = p->front_uid,
+		.gid = p->front_gid,
+		.flags = p->front_flags,
 	};
 	int fds[MSG_FDS_MAX] = { conn }, r;
 	size_t nfds = 1;

@@ -10,6 +10,7 @@
 
 #include "common/attr.h"
 #include "monitor/options.h"
+#include "monitor/plan.h"
 #include "proto/rpc.h"
 
 /* Both ends of all lanes, and their arenas. Unused elements are -1. */
@@ -56,9 +57,10 @@ struct start_worker {
  * Send CTL_START_WORKER / CTL_START_FRONT over ctl, CTL_LANES over the front's. The fds stay the caller's to close. Logs
  * one line and returns a negative errno on failure. start_new_lanes() never waits: a front that does not read is one.
  */
-int start_worker(int ctl, const struct options *, const struct start_worker *) ATTR_MUSTCHECK;
-int start_front(int ctl, const struct options *, const struct lanes *, int conn, uid_t uid,
-    gid_t gid) ATTR_MUSTCHECK;
+int start_worker(int ctl, const struct options *, const struct plan *,
+    const struct start_worker *) ATTR_MUSTCHECK;
+int start_front(int ctl, const struct options *, const struct plan *, const struct lanes *,
+    int conn) ATTR_MUSTCHECK;
 int start_new_lanes(int ctl, const struct lanes *, uint32_t incarnation) ATTR_MUSTCHECK;
 
 /* How many fds a process may keep for inodes under this limit, so that some are left for all else. */

@@ -346,7 +346,7 @@ vault_run(void *arg)
 }
 
 int
-vault_new(size_t max_fds, uint32_t max_nodes, struct vault **res)
+vault_new(size_t max_fds, uint32_t max_nodes, bool handles, struct vault **res)
 {
 	struct vault *v = calloc(1, sizeof(*v));
 	int r;
@@ -356,7 +356,7 @@ vault_new(size_t max_fds, uint32_t max_nodes, struct vault **res)
 	v->put = v->get = v->wake = v->breach_fd = -1;
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->begun_cond, NULL);
-	if ((r = vault_store_init(&v->store, max_fds, max_nodes)) != 0)
+	if ((r = vault_store_init(&v->store, max_fds, max_nodes, handles)) != 0)
 		goto out;
 	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	v->breach_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -7,6 +7,7 @@
 #ifndef MONITOR_VAULT_H
 #define MONITOR_VAULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,12 +19,12 @@ struct vault;
 
 /*
  * Make a vault that keeps at most max_fds fds open (of mounts, of inodes on file systems without handles, pins, directories) and
- * nodes for max_nodes. Nothing runs yet. Returns 0 or a negative errno.
+ * nodes for max_nodes. Without handles it keeps the fds of all inodes. Nothing runs yet. Returns 0 or a negative errno.
  */
-int vault_new(size_t max_fds, uint32_t max_nodes, struct vault **) ATTR_MUSTCHECK;
+int vault_new(size_t max_fds, uint32_t max_nodes, bool handles, struct vault **) ATTR_MUSTCHECK;
 
 /*
- * Start the thread and wait until it runs. It inherits the capabilities (needs CAP_DAC_READ_SEARCH) and the signal mask,
+ * Start the thread and wait until it runs. It inherits the capabilities (needs CAP_DAC_READ_SEARCH for handles) and the mask,
  * and calls seal(arg), if not NULL, before it reads anything: what seal() gives up, it gives up for this thread only.
  * Returns 0, a negative errno, or what seal() returned if that is not 0.
  */

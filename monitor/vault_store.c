@@ -36,11 +36,11 @@ struct ident {
 static struct log_limit full_limit, fds_limit, mount_limit, hold_limit;
 
 int
-vault_store_init(struct vault_store *v, size_t max_fds, uint32_t max_nodes)
+vault_store_init(struct vault_store *v, size_t max_fds, uint32_t max_nodes, bool handles)
 {
 	int r;
 
-	*v = (struct vault_store){ .max_fds = max_fds };
+	*v = (struct vault_store){ .max_fds = max_fds, .handles = handles };
 	if (getrandom(&v->seed, sizeof(v->seed), 0) != sizeof(v->seed))
 		return -EIO;
 	if ((r = vault_table_init(&v->table, max_nodes)) != 0)
@@ -131,7 +131,7 @@ identify(
 
 	*e = (struct vault_entry){ .mount = mount, .pin = -1 };
 	h->handle_bytes = MAX_HANDLE_SZ;
-	if (name_to_handle_at(fd, "", h, &mnt, AT_EMPTY_PATH) == -1) {
+	if (!v->handles || name_to_handle_at(fd, "", h, &mnt, AT_EMPTY_PATH) == -1) {
 		e->kind = VAULT_FD;
 		e->u.kept.ino = stx->stx_ino;
 		e->u.kept.dev = stx->stx_dev_major << 20 | (stx->stx_dev_minor & 0xfffff);
@@ -168,8 +168,8 @@ remember(struct vault_store *v, struct vault_entry *e, const struct ident *id, i
 
 	if (id->e.kind == VAULT_FD && !may_keep(v)) {
 		if (log_limit(&fds_limit))
-			log_warn("too many files on file systems without file handles: raise the "
-				 "limit of open files");
+			log_warn("too many files that cannot be remembered by file handle: raise "
+				 "the limit of open files");
 		lose(e, -ENFILE);
 		return;
 	}

@@ -23,13 +23,15 @@ struct vault_store {
 	struct vault_place *places;
 	size_t nplaces, places_room;
 	bool places_missed; /* a mount could not be remembered: nodes on it are lost, and no lie */
+	bool handles; /* false: none can be opened, all fds are kept */
 	bool pins_refused; /* said once */
 	size_t fds, max_fds; /* kept open: of mounts, inodes, pins and directories */
 	uint64_t seed; /* so that nobody can choose names that collide */
 };
 
 /* Returns 0 or a negative errno; vault_store_free() is due in both cases. */
-int vault_store_init(struct vault_store *, size_t max_fds, uint32_t max_nodes) ATTR_MUSTCHECK;
+int vault_store_init(
+    struct vault_store *, size_t max_fds, uint32_t max_nodes, bool handles) ATTR_MUSTCHECK;
 void vault_store_free(struct vault_store *);
 
 /* Take one element. *fd is what came with it, or -1 if it was lost on the way; it is taken if it is kept. */

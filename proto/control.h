@@ -81,6 +81,10 @@ struct ctl_device {
 	uint8_t file_handles; /* enum file_handles */
 };
 
+#define FRONT_NO_NAMESPACES \
+	0x1 /* it shares all of them with the monitor, which had no right to give it others */
+#define FRONT_DROP_GROUPS 0x2 /* it has supplementary groups, and may give them up */
+
 /*
  * fds: [0] the vhost-user connection, then nlanes lane sockets, then nlanes arenas (memfd, RPC_ARENA_SIZE, sealed).
  */
@@ -92,14 +96,18 @@ struct ctl_start_front {
 	uint32_t nlanes; /* 1 (for the high-priority queue) + at least REQUEST_QUEUES_MAX */
 	uint32_t lanes_per_queue; /* most lanes one request queue may use, >= 1 */
 	uint32_t stuck_after; /* seconds until CTL_STUCK; 0 = never */
-	uint32_t uid, gid; /* to become; 0 = stay (rootless start) */
-	uint32_t pad;
+	uint32_t uid, gid; /* to become; 0 = stay */
+	uint32_t flags; /* FRONT_* */
 	uint32_t taglen; /* 0 = no --tag: no config space */
 	char tag[TAG_MAX];
 };
 
+#define WORKER_DROP_GROUPS 0x1 /* it has supplementary groups, and may give them up */
+#define WORKER_UID_0 0x2 /* in the sandbox, become uid 0 of its user namespace */
+#define WORKER_GID_0 0x4
+
 /*
- * fds: [0] the shared directory (O_PATH|O_DIRECTORY), [1] vault put, [2] vault get, [3] the journal (a sealed memfd
+ * fds: [0] the shared directory (O_PATH; with SANDBOX_NONE it may be a file), [1] vault put, [2] vault get, [3] the journal (a sealed memfd
  * of nlanes * JOURNAL_PAGE bytes, proto/journal.h), then nlanes lane sockets, then nlanes arenas; from the second worker
  * on, the mount namespace of the first as the last one. The journal and the arenas are those of the first worker.
  */
@@ -116,7 +124,8 @@ struct ctl_start_worker {
 	uint32_t fd_budget; /* inode fds the worker may keep open */
 	uint64_t first_node; /* the first node id to give out: NODE_FIRST(incarnation) */
 	uint32_t incarnation; /* 0, and one more after each death */
-	uint32_t pad;
+	uint32_t flags; /* WORKER_* */
+	uint64_t caps; /* bit n: keep CAP_* number n, if it has it */
 };
 
 /*

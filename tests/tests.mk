@@ -53,14 +53,14 @@ FUZZERS := fuzz_fuse fuzz_rpc fuzz_vring
 
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
-	fuse_ops.c fuse_ops_file.c fuse_beyond.c harness.c)
+	fuse_ops.c fuse_ops_file.c fuse_beyond.c harness.c modes.c)
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNESS_$(1))
 # It knows which options are refused by reading the table of them.
 HARNESS_check_cli := $(OPTIONS)
 # A host file system with faults.
 HARNESS_check_surface := tests/harness/hostfs.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart check_modes
 
 # name, folder, sources beside its own
 define test_program
@@ -107,13 +107,19 @@ man: $(B)/tests/mdoc-options
 .PHONY: unit-tests harness-tests
 unit-tests: crash-worker $(B)/tests/mdoc-options
 unit-tests: $(UNIT_TESTS:%=$(B)/tests/%)
-harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%) $(B)/tests/liar crash-build
+harness-tests: $(HARNESS_TESTS:%=$(B)/tests/%) $(B)/tests/liar $(B)/tests/deny crash-build
 
 # For check_restart: a hostile worker, and a daemon whose worker dies where a file in the share says.
 $(B)/tests/liar: $(call obj,tests/harness/liar.c common/msg.c proto/rpc.c)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+
+# A container whose seccomp profile forbids this and that.
+$(B)/tests/deny: $(call obj,tests/harness/deny.c)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_PROC)
 
 .PHONY: crash-build
 crash-build: crash-worker

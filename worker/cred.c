@@ -8,6 +8,9 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,12 +18,52 @@
 
 static uid_t my_uid;
 static gid_t my_gid;
+/* Those of the caller of a daemon that is not root's; mostly none. */
+static gid_t *my_groups;
+static size_t my_ngroups;
+static bool umask_shared;
+static pthread_rwlock_t umask_lock = PTHREAD_RWLOCK_INITIALIZER;
 
 void
 cred_init(void)
 {
+	int n = getgroups(0, NULL);
+
 	my_uid = geteuid();
 	my_gid = getegid();
+	if (n <= 0)
+		return;
+	my_groups = calloc((size_t)n, sizeof(*my_groups));
+	if (my_groups == NULL || (n = getgroups(n, my_groups)) < 0)
+		fatal("getgroups");
+	my_ngroups = (size_t)n;
+}
+
+void
+cred_share_umask(void)
+{
+	umask_shared = true;
+}
+
+void
+cred_umask_begin(mode_t mask)
+{
+	/* Only who has none need not be alone. */
+	if (umask_shared && mask == 0)
+		pthread_rwlock_rdlock(&umask_lock);
+	else if (umask_shared)
+		pthread_rwlock_wrlock(&umask_lock);
+	if (mask != 0)
+		umask(mask & 0777);
+}
+
+void
+cred_umask_end(mode_t mask)
+{
+	if (mask != 0)
+		umask(0);
+	if (umask_shared)
+		pthread_rwlock_unlock(&umask_lock);
 }
 
 uid_t
@@ -108,6 +151,21 @@ fail:
 	return r;
 }
 
+static void
+restore_groups(void)
+{
+	static struct log_limit limit;
+
+	if (syscall(SYS_setgroups, my_ngroups, my_groups) == 0)
+		return;
+	/* Groups that the user namespace does not map cannot be named: without them the caller has less, never more. */
+	if (my_ngroups == 0 || syscall(SYS_setgroups, 0, NULL) == -1)
+		die("my supplementary groups");
+	if (log_limit(&limit))
+		log_warn("supplementary groups that the user namespace does not map are lost to a "
+			 "thread that has made a file for other groups");
+}
+
 void
 cred_restore(const struct cred *c)
 {
@@ -117,8 +175,8 @@ cred_restore(const struct cred *c)
 		die("my user id");
 	if (c->gid && syscall(SYS_setresgid, -1, c->old_gid, -1) == -1)
 		die("my group id");
-	if (c->groups && syscall(SYS_setgroups, 0, NULL) == -1)
-		die("my supplementary groups");
+	if (c->groups)
+		restore_groups();
 	errno = saved;
 }
 

@@ -21,7 +21,7 @@ struct cred {
 	uid_t old_uid;
 };
 
-/* Once, before threads exist: which ids the worker itself has. */
+/* Once, before threads exist: which ids and supplementary groups the worker itself has. */
 void cred_init(void);
 
 /*
@@ -42,5 +42,13 @@ bool cred_drop_fsetid(void);
 void cred_restore_fsetid(void);
 /* Be in the worker's own group again. Keeps errno. */
 void cred_restore_group(void);
+
+/*
+ * The umask of this thread while something is made: 0 outside. Where threads could not be given one each
+ * (cred_share_umask(), once, before they exist) they wait for each other.
+ */
+void cred_share_umask(void);
+void cred_umask_begin(mode_t mask);
+void cred_umask_end(mode_t mask);
 
 #endif

@@ -17,8 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cap-ng.h>
-
 #include "common/child.h"
 #include "common/log.h"
 #include "common/msg.h"
@@ -41,75 +39,45 @@
 #define STACK_SIZE (256u << 10)
 
 static pthread_barrier_t ready, go;
-
-/* What virtiofsd keeps, less CAP_DAC_READ_SEARCH: only the vault opens file handles. */
-static const int wanted_caps[] = {
-	CAP_CHOWN,
-	CAP_DAC_OVERRIDE,
-	CAP_FOWNER,
-	CAP_FSETID,
-	CAP_SETGID,
-	CAP_SETUID,
-	CAP_MKNOD,
-	CAP_SETFCAP,
-};
+/* A working directory and umask of each thread's own. */
+static bool own_umask;
 
 static_assert((int)SC_ACT_NONE == (int)SECCOMP_NONE && (int)SC_ACT_TRAP == (int)SECCOMP_TRAP,
     "seccomp actions");
 
-static bool
-setgroups_denied(void)
-{
-	char word[4];
-	bool denied;
-	int fd;
-
-	fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
-		return false;
-	denied = read(fd, word, sizeof(word)) == sizeof(word) &&
-	    memcmp(word, "deny", sizeof(word)) == 0;
-	close(fd);
-	return denied;
-}
-
+/* In a user namespace with ids of its own, which the monitor has made, and outside of which nothing is to be opened now. */
 static void
-drop_groups(void)
+become_root(uint32_t flags)
 {
-	/* In a user namespace that denies setgroups() the caller's own groups are all there is, and cannot be dropped. */
-	if (geteuid() == 0 && !setgroups_denied())
-		privs_drop_groups();
-}
-
-/* Never more than the monitor left: --modcaps and rootless starts give less. */
-static void
-keep_caps(void)
-{
-	int have[countof(wanted_caps)];
-	size_t n = 0;
-
-	if (capng_get_caps_process() != 0)
-		fatalx("cannot read my capabilities");
-	/* A plain user's process has nothing to give up, and cannot empty its bounding set; no_new_privs sees to that. */
-	if (capng_have_permitted_capabilities() == CAPNG_NONE)
-		return;
-	for (size_t i = 0; i < countof(wanted_caps); i++)
-		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)wanted_caps[i]) == 1)
-			have[n++] = wanted_caps[i];
-	privs_keep_caps(have, n);
+	if ((flags & WORKER_GID_0) != 0 && setresgid(0, 0, 0) == -1)
+		fatal("Couldn't set the process gid as root");
+	if ((flags & WORKER_UID_0) != 0 && setresuid(0, 0, 0) == -1)
+		fatal("Couldn't set the process uid as root");
 }
 
 static void *
 lane_thread(void *arg)
 {
-	/* A working directory and umask of this thread's own. */
-	if (unshare(CLONE_FS) == -1)
+	if (own_umask && unshare(CLONE_FS) == -1)
 		fatal("unshare(CLONE_FS)");
 	if (fchdir(FD_DIR) == -1)
 		fatal("fchdir to the fd directory");
 	pthread_barrier_wait(&ready);
 	pthread_barrier_wait(&go);
 	serve_lane(arg);
+}
+
+/* Containers that may not make namespaces are often denied unshare() altogether. The working directory is the same anyway. */
+static void
+choose_umask(void)
+{
+	own_umask = unshare(CLONE_FS) == 0;
+	if (own_umask)
+		return;
+	cred_share_umask();
+	log_info("unshare(CLONE_FS): %s (see the container's seccomp policy): files with a umask "
+		 "are made one at a time",
+	    strerrordesc_np(errno));
 }
 
 static void
@@ -175,7 +143,6 @@ main(int argc, char *argv[])
 	int fds[MSG_FDS_MAX], mntns = -1, root;
 	void *journal;
 	size_t nfds, nrules, want;
-	bool private;
 	const struct sc_rule *rules = worker_seccomp_rules(&nrules);
 
 	seccomp_print_if_asked(argc, argv, "virtiofsd-worker", rules, nrules);
@@ -183,7 +150,7 @@ main(int argc, char *argv[])
 	/* set up */
 	privs_begin_child(CONTROL_FD);
 	mallopt(M_ARENA_MAX, 1);
-	private = sandbox_fd_directory();
+	sandbox_fd_directory();
 	child_recv_start(CONTROL_FD, CTL_START_WORKER, &start, sizeof(start), fds, &nfds);
 	child_log_init(CONTROL_FD, start.log_level);
 	want = FIXED_FDS + 2 * (size_t)start.nlanes;
@@ -203,13 +170,17 @@ main(int argc, char *argv[])
 		fatalx("the inode table");
 
 	/* drop */
-	drop_groups();
-	root = sandbox_enter(start.sandbox, fds[0], mntns, private);
+	if ((start.flags & WORKER_DROP_GROUPS) != 0)
+		privs_drop_groups();
+	root = sandbox_enter(start.sandbox, fds[0], mntns);
 	umask(0);
-	keep_caps();
+	become_root(start.flags);
+	/* Never more than the monitor left. */
+	privs_keep_caps(start.caps & privs_caps());
 	privs_no_new();
 	privs_die_with_parent();
 	cred_init();
+	choose_umask();
 	add_root(root);
 	start_lanes(fds + FIXED_FDS, fds + FIXED_FDS + start.nlanes, journal, start.nlanes);
 

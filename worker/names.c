@@ -90,8 +90,7 @@ make_as_caller(const struct rpc_create *q, int dirfd)
 	    (q->oflags & RPC_CREATE_GROUPS) != 0);
 	if (r != 0)
 		return r;
-	if (q->umask != 0)
-		umask(q->umask & 0777);
+	cred_umask_begin(q->umask & 0777);
 	switch (q->h.op) {
 	case RPC_SYMLINK:
 		r = symlinkat(rpc_name2(RPC_REQUEST, &q->h), dirfd, name);
@@ -109,8 +108,7 @@ make_as_caller(const struct rpc_create *q, int dirfd)
 	}
 	if (r == -1 && q->h.op != RPC_CREATE)
 		r = -errno;
-	if (q->umask != 0)
-		umask(0);
+	cred_umask_end(q->umask & 0777);
 	cred_restore(&cred);
 	return r;
 }

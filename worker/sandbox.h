@@ -6,20 +6,19 @@
 #ifndef WORKER_SANDBOX_H
 #define WORKER_SANDBOX_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /*
- * Put the fd directory at FD_DIR: a private read-only clone of /proc/self/fd, which leads nowhere else. Should: be the
- * first thing to open anything. Returns false if there is only a plain fd of it (no CAP_SYS_ADMIN), whose ".." is /proc.
+ * Put the fd directory at FD_DIR: a private read-only clone of /proc/self/fd, which leads nowhere else, or, where that
+ * cannot be had yet, a plain fd of it. Should: be the first thing to open anything.
  */
-bool sandbox_fd_directory(void);
+void sandbox_fd_directory(void);
 
 /*
  * Enter the shared directory. mode: enum sandbox_mode; share: O_PATH fd of it, taken over; mntns: -1, or the mount
- * namespace of an earlier worker, taken over, to be entered as it is. Returns an O_PATH fd of the root inode.
- * Mustn't: be followed by anything that opens by path.
+ * namespace of an earlier worker, taken over, to be entered as it is. With SANDBOX_NAMESPACE the fd directory is private
+ * afterwards. Returns an O_PATH fd of the root inode. Mustn't: be followed by anything that opens by path.
  */
-int sandbox_enter(uint32_t mode, int share, int mntns, bool private_fd_directory);
+int sandbox_enter(uint32_t mode, int share, int mntns);
 
 #endif

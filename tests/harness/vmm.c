@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,7 @@ static int
 make_dirs(struct vmm *v)
 {
 	const char *tmp = getenv("TMPDIR");
+	const uid_t owner = v->opts.owner;
 	char options[64];
 
 	if (tmp == NULL || strlen(tmp) > sizeof(v->dir) - 16)
@@ -60,6 +62,9 @@ make_dirs(struct vmm *v)
 	snprintf(v->log_path, sizeof(v->log_path), "%s/log", v->dir);
 	/* Guest users other than root create files in the share. */
 	if (chmod(v->dir, 0755) < 0 || mkdir(v->share, 0777) < 0 || chmod(v->share, 0777) < 0)
+		return -errno;
+	/* A daemon of somebody else's makes its socket here. */
+	if (owner != 0 && (chown(v->dir, owner, owner) < 0 || chown(v->share, owner, owner) < 0))
 		return -errno;
 	if (v->opts.mount_share != NULL) {
 		v->mounted = true;
@@ -90,10 +95,10 @@ with_dir(const struct vmm *v, char *word)
 static void
 exec_daemon(struct vmm *v, char **argv)
 {
+	const uid_t owner = v->opts.owner;
 	int log, null, i = 1;
 
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	log = open(v->log_path, O_WRONLY | O_CREAT | O_APPEND, 0644);
 	null = open("/dev/null", O_RDWR);
 	if (log < 0 || null < 0)
@@ -107,6 +112,11 @@ exec_daemon(struct vmm *v, char **argv)
 		argv[i] = with_dir(v, argv[i]);
 	if (v->opts.child != NULL)
 		v->opts.child(v);
+	if (owner != 0 && (setgroups(0, NULL) < 0 || setresgid(owner, owner, owner) < 0 ||
+	    setresuid(owner, owner, owner) < 0))
+		_exit(126);
+	/* Cleared by a change of uid. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	execvp(argv[0], argv);
 	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -115,14 +125,16 @@ exec_daemon(struct vmm *v, char **argv)
 static int
 spawn(struct vmm *v)
 {
-	char *argv[MAX_ARGS + 8], words[512], *save = NULL, *word;
+	char *argv[MAX_ARGS * 2 + 8], words[512], *save = NULL, *word;
 	const char *daemon = getenv("VIRTIOFSD");
 	unsigned int n = 0, i;
 
+	for (i = 0; v->opts.prefix != NULL && v->opts.prefix[i] != NULL && n < MAX_ARGS / 2; i++)
+		argv[n++] = (char *)(uintptr_t)v->opts.prefix[i];
 	if (daemon == NULL || daemon[0] == '\0')
 		daemon = DEFAULT_DAEMON;
 	snprintf(words, sizeof(words), "%s", daemon);
-	for (word = strtok_r(words, " ", &save); word != NULL && n < MAX_ARGS / 2;
+	for (word = strtok_r(words, " ", &save); word != NULL && n < MAX_ARGS;
 	    word = strtok_r(NULL, " ", &save))
 		argv[n++] = word;
 	if (!v->opts.only_args) {
@@ -131,7 +143,7 @@ spawn(struct vmm *v)
 		argv[n++] = (char *)(uintptr_t)"--shared-dir";
 		argv[n++] = v->share;
 	}
-	for (i = 0; v->opts.args != NULL && v->opts.args[i] != NULL && n < MAX_ARGS; i++)
+	for (i = 0; v->opts.args != NULL && v->opts.args[i] != NULL && n < MAX_ARGS * 2; i++)
 		argv[n++] = (char *)(uintptr_t)v->opts.args[i];
 	argv[n] = NULL;
 
@@ -212,10 +224,14 @@ vmm_connect(struct vmm *v)
 static void
 set_defaults(struct vmm *v, const struct vmm_opts *opts)
 {
+	const char *owner = getenv("HARNESS_OWNER");
+
 	if (opts != NULL)
 		v->opts = *opts;
 	else
 		v->opts.stage = VMM_RUNNING;
+	if (v->opts.owner == 0 && owner != NULL)
+		v->opts.owner = (uid_t)strtoul(owner, NULL, 10);
 	if (v->opts.queues == 0)
 		v->opts.queues = 3;
 	if (v->opts.queues > VMM_MAX_QUEUES)

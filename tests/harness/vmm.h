@@ -151,6 +151,8 @@ struct vmm_opts {
 	 * All that is mounted there goes with it at the end. Returns 0 or a negative errno.
 	 */
 	int (*mount_share)(const struct vmm *v);
+	const char *const *prefix;	/* what runs the daemon (and execs it), e.g. setpriv; or NULL */
+	uid_t owner;			/* who runs the daemon, and owns the share, also as gid; 0 = $HARNESS_OWNER or root */
 };
 
 struct vmm_queue {

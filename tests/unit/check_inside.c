@@ -115,7 +115,7 @@ load_profile(enum inside_profile p)
 		break;
 	case PROFILE_MONITOR:
 		/* Without restarts: with them it allows what a worker does, which the worker's own profile narrows. */
-		if (seccomp_monitor(SECCOMP_KILL, false, INSIDE_SOCKET_DIR) != 0)
+		if (seccomp_monitor(SECCOMP_KILL, NULL, INSIDE_SOCKET_DIR) != 0)
 			_exit(99);
 		break;
 	case PROFILE_VAULT:
@@ -123,7 +123,7 @@ load_profile(enum inside_profile p)
 			_exit(99);
 		break;
 	case PROFILE_RESTART:
-		if (seccomp_monitor(SECCOMP_KILL, true, INSIDE_SOCKET_DIR) != 0)
+		if (seccomp_monitor(SECCOMP_KILL, &inside_how, INSIDE_SOCKET_DIR) != 0)
 			_exit(99);
 		break;
 	case PROFILES:
@@ -207,9 +207,9 @@ rules_of(enum inside_profile p, struct sc_rule all[static SECCOMP_RULES_MAX])
 
 	switch (p) {
 	case PROFILE_MONITOR:
-		return seccomp_monitor_rules(all, false);
+		return seccomp_monitor_rules(all, NULL);
 	case PROFILE_RESTART:
-		return seccomp_monitor_rules(all, true);
+		return seccomp_monitor_rules(all, &inside_how);
 	case PROFILE_VAULT:
 		return seccomp_vault_rules(all);
 	case PROFILE_FRONT:

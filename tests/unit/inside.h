@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "monitor/spawn.h"
 #include "proto/control.h"
 
 #define CORE_PATTERN "proc/sys/kernel/core_pattern"
@@ -45,6 +46,8 @@ struct inside {
 	key_t key; /* a System V message queue */
 };
 extern struct inside inside;
+/* Of the worker. */
+extern const struct spawn_how inside_how;
 
 /* Any combination; may be 0. */
 #define INSIDE_CONTROL_REACHES 0x1 /* without a sandbox this succeeds */

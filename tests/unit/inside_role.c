@@ -45,6 +45,7 @@
 	(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 struct inside inside;
+const struct spawn_how inside_how = { .namespaces = SPAWN_NAMESPACES, .userns = -1 };
 
 struct report {
 	bool failed; /* the set-up, as text says */
@@ -55,17 +56,11 @@ struct report {
 static int unix_sock, tcp_sock, queue_id;
 static bool under_profile;
 
-/* As in worker/main.c. */
-static const int worker_caps[] = {
-	CAP_CHOWN,
-	CAP_DAC_OVERRIDE,
-	CAP_FOWNER,
-	CAP_FSETID,
-	CAP_SETGID,
-	CAP_SETUID,
-	CAP_MKNOD,
-	CAP_SETFCAP,
-};
+/* As in monitor/plan.c. */
+#define WORKER_CAPS \
+	(PRIVS_CAP(CAP_CHOWN) | PRIVS_CAP(CAP_DAC_OVERRIDE) | PRIVS_CAP(CAP_FOWNER) | \
+	    PRIVS_CAP(CAP_FSETID) | PRIVS_CAP(CAP_SETGID) | PRIVS_CAP(CAP_SETUID) | \
+	    PRIVS_CAP(CAP_MKNOD) | PRIVS_CAP(CAP_SETFCAP))
 
 static void
 handle_of(int dir, const char *name, struct inside_handle *h, bool must)
@@ -236,7 +231,7 @@ become_front(void)
 	take_fds(fds);
 	close(fds[0]);
 	privs_empty_root();
-	privs_become_nobody(65534, 65534);
+	privs_become_nobody(65534, 65534, true);
 	privs_no_new();
 	inside.root = -1;
 	inside.mnt = "/..";
@@ -245,15 +240,15 @@ become_front(void)
 static void
 become_worker(void)
 {
-	bool private = sandbox_fd_directory();
 	int fds[3] = { -1, -1, -1 };
 	size_t n;
 
+	sandbox_fd_directory();
 	n = take_fds(fds);
 	privs_drop_groups();
-	inside.root = sandbox_enter(SANDBOX_NAMESPACE, fds[0], n == 3 ? fds[2] : -1, private);
+	inside.root = sandbox_enter(SANDBOX_NAMESPACE, fds[0], n == 3 ? fds[2] : -1);
 	umask(0);
-	privs_keep_caps(worker_caps, countof(worker_caps));
+	privs_keep_caps(WORKER_CAPS);
 	privs_no_new();
 	/* As the lane threads. */
 	if (fchdir(FD_DIR) == -1)
@@ -285,7 +280,7 @@ static void
 inherit_profile(void)
 {
 	privs_no_new();
-	if (seccomp_monitor(SECCOMP_KILL, true, -1) != 0)
+	if (seccomp_monitor(SECCOMP_KILL, &inside_how, -1) != 0)
 		fatalx("cannot load the monitor's profile");
 }
 

@@ -46,7 +46,7 @@ rig_begin(struct rig *r, const char *place, size_t max_fds, uint32_t max_nodes)
 	r->dir = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(r->dir, 0);
 	r->mnt = rig_mount_id(r->dir);
-	ck_assert_int_eq(vault_new(max_fds != 0 ? max_fds : 1000, max_nodes, &r->vault), 0);
+	ck_assert_int_eq(vault_new(max_fds != 0 ? max_fds : 1000, max_nodes, true, &r->vault), 0);
 	ck_assert_int_eq(vault_start(r->vault, NULL, NULL), 0);
 	rig_attach(r);
 }

@@ -100,7 +100,7 @@ send_start(int ctl, int share, int put, int get, const int *socks, const int *ar
 		.h = { .op = CTL_START_WORKER, .len = sizeof(m) },
 		.seccomp = rig.opt.seccomp, .log_level = 4, .dev = rig.opt.dev, .nlanes = RIG_LANES,
 		.sandbox = rig.opt.sandbox, .fd_budget = rig.opt.fd_budget, .first_node = NODE_FIRST(rig.incarnation),
-		.incarnation = rig.incarnation,
+		.incarnation = rig.incarnation, .caps = rig.opt.caps,
 	};
 	int fds[5 + 2 * RIG_LANES] = { share, put, get, rig.journal_fd };
 	size_t n = 4;
@@ -166,6 +166,7 @@ rig_setup(void)
 {
 	memset(&rig, 0, sizeof(rig));
 	rig.opt = (struct rig_options){
+		.caps = RIG_CAPS,
 		.sandbox = SANDBOX_NAMESPACE, .seccomp = SECCOMP_KILL, .fd_budget = 5000,
 		.dev.flags = DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS,
 	};

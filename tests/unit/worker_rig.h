@@ -32,7 +32,11 @@ struct rig_lane {
 	size_t	nfds;
 };
 
+/* CHOWN DAC_OVERRIDE FOWNER FSETID SETGID SETUID MKNOD SETFCAP, as monitor/plan.c gives by default. */
+#define RIG_CAPS UINT64_C(0x880000db)
+
 struct rig_options {
+	uint64_t caps;			/* what the worker keeps */
 	enum sandbox_mode sandbox;
 	enum seccomp_action seccomp;
 	uint32_t fd_budget;

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* --modcaps: changes of the set of capabilities that the worker keeps (spec/cli.md section 4.4). */
+#ifndef MONITOR_MODCAPS_H
+#define MONITOR_MODCAPS_H
+
+#include <stdint.h>
+
+#include "common/attr.h"
+
+#define MODCAPS_ERROR_MAX 160
+
+/*
+ * Apply text, "(+|-)name[:(+|-)name...]" with names without "CAP_" in any case, from left to right, to the set *caps
+ * (PRIVS_CAP()). Returns 0, or -EINVAL and one line in err; *caps is then undefined.
+ */
+int
+modcaps_apply(const char *text, uint64_t *caps, char err[static MODCAPS_ERROR_MAX]) ATTR_MUSTCHECK;
+
+#endif
