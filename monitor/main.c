@@ -243,7 +243,7 @@ main(int argc, char *argv[])
 			.child = { { .role = CHILD_WORKER, .pidfd = -1, .ctl = -1 },
 			    { .role = CHILD_FRONT, .pidfd = -1, .ctl = -1 } },
 			.sigfd = -1,
-			.respawn = { .give = { .share = -1, .put = -1, .get = -1, .journal = -1, .mntns = -1 } },
+			.respawn = { .give = { .share = -1, .put = -1, .get = -1, .journal = -1, .tables = -1, .mntns = -1 } },
 		},
 	};
 	char err[OPTIONS_ERROR_MAX];

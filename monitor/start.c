@@ -187,6 +187,7 @@ start_worker(int ctl, const struct options *o, const struct start_worker *w)
 		.fd_budget = start_fd_budget(w->fd_limit),
 		.first_node = NODE_FIRST(w->incarnation),
 		.incarnation = w->incarnation,
+		.tables_len = w->tables_len,
 	};
 	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal }, r;
 	size_t nfds = 4;
@@ -195,6 +196,8 @@ start_worker(int ctl, const struct options *o, const struct start_worker *w)
 		fds[nfds++] = l->worker[i];
 	for (uint32_t i = 0; i < l->n; i++)
 		fds[nfds++] = l->arena[i];
+	if (w->tables_len > 0)
+		fds[nfds++] = w->tables;
 	if (w->mntns != -1)
 		fds[nfds++] = w->mntns;
 	r = msg_send(ctl, &m, sizeof(m), fds, nfds, 0);
@@ -243,4 +246,4 @@ start_front(int ctl, const struct options *o, const struct lanes *l, int conn, u
 	return r != 0 ? fail("cannot send to the front process", -r) : 0;
 }
 
-static_assert(5 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");
+static_assert(6 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");
