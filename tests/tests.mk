@@ -19,6 +19,7 @@ FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c f
 FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
 UNIT_check_fuse_data := $(FUSE_RIG)
 UNIT_check_fuse_decode := $(FUSE_RIG)
+UNIT_check_fuse_making := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
 OPTIONS := tests/unit/options_rig.c $(sort $(wildcard monitor/options*.c)) common/log.c
@@ -32,17 +33,21 @@ UNIT_check_vault_restart := $(VAULT)
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
 UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \
-	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) \
+	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) $(TABLES_SRCS) \
 	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
+TABLES := monitor/tables.c monitor/idmap_parse.c monitor/xattrmap_parse.c common/idmap.c common/xattrmap.c
 # These start the real worker, with a monitor, vault and front of their own around it.
-WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c
+WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c common/log.c $(TABLES)
 UNIT_check_worker_attrs := $(WORKER_RIG)
 UNIT_check_worker_crash := tests/unit/worker_cases.c $(WORKER_RIG)
+UNIT_check_worker_ids := $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)
 UNIT_check_worker_life := $(WORKER_RIG)
+UNIT_check_worker_making := $(WORKER_RIG)
 UNIT_check_worker_ops := $(WORKER_RIG)
 UNIT_check_worker_replay := tests/unit/worker_cases.c $(WORKER_RIG)
 UNIT_check_worker_restart := $(WORKER_RIG)
+UNIT_check_worker_xattr := $(WORKER_RIG)
 
 # Fuzz harnesses, here with their own generator: FUZZ_RUNS inputs each. With libFuzzer: make fuzz.
 FUZZ_fuzz_rpc := proto/rpc.c

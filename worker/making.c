@@ -12,6 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "worker/crash.h"
 #include "worker/cred.h"
 #include "worker/ops.h"
 #include "worker/resolve.h"
@@ -169,7 +170,9 @@ making_label(const struct making *m, int dirfd, int fd)
 	if (m->label[0] == '\0')
 		return 0;
 	path = fd_name(fd);
+	CRASH_POINT(&m->q->h, "before-label");
 	r = setxattr(path.s, m->label, m->value, m->size, 0) == -1 ? -errno : 0;
+	CRASH_POINT(&m->q->h, "after-label");
 	if (r != 0)
 		making_undo(m, dirfd, fd);
 	return r;
