@@ -22,7 +22,8 @@ UNIT_check_fuse_decode := $(FUSE_RIG)
 UNIT_check_fuse_making := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
-OPTIONS := tests/unit/options_rig.c $(sort $(wildcard monitor/options*.c)) common/log.c
+OPTIONS := tests/unit/options_rig.c $(sort $(wildcard monitor/options*.c)) monitor/idmap_parse.c monitor/xattrmap_parse.c \
+	common/log.c
 UNIT_check_options := $(OPTIONS)
 UNIT_check_options_more := $(OPTIONS)
 UNIT_check_xattrmap := common/xattrmap.c monitor/xattrmap_parse.c
@@ -95,7 +96,7 @@ crash-worker:
 	@$(MAKE) --no-print-directory B=$(B)/crash CPPFLAGS="$(CPPFLAGS) -DCRASH_POINTS" $(CRASH_WORKER)
 
 # Writes the manual page's list of options.
-$(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c monitor/options_set.c monitor/options_table.c)
+$(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c $(addprefix monitor/,options_set.c options_table.c idmap_parse.c xattrmap_parse.c))
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
