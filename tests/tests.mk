@@ -58,10 +58,10 @@ FUZZERS := fuzz_fuse fuzz_rpc fuzz_vring
 
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
-	fuse_ops.c fuse_ops_file.c harness.c)
+	fuse_make.c fuse_ops.c fuse_ops_file.c harness.c)
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c))
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
+HARNESS_TESTS := check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart check_xattr check_ids
 
 # name, folder, sources beside its own
 define test_program
