@@ -36,7 +36,9 @@ attr_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 	reply_attr(r, &a);
 }
 
-/* A donated file needs nobody's privileges: one statx here saves the way to the worker. */
+/*
+ * A donated file needs nobody's privileges: one statx here saves the way to the worker, which alone can translate ids.
+ */
 static int
 getattr_here(struct request *r)
 {
@@ -234,16 +236,31 @@ fuse_access(struct request *r, const void *arg, const char *var, size_t varlen)
 	return e;
 }
 
+/* What was negotiated travels with each request: the worker that serves it may be a new one. */
+static uint32_t
+xattr_flags(const struct request *r)
+{
+	return session_has(r->q->s, FUSE_POSIX_ACL) ? RPC_XATTR_ACL : 0;
+}
+
 int
 fuse_setxattr(struct request *r, const void *arg, const char *var, size_t varlen)
 {
-	/* The short form: FUSE_SETXATTR_EXT is not negotiated. */
 	const struct fuse_setxattr_in *in = arg;
+	uint32_t ext[2] = { 0 }; /* setxattr_flags, padding */
 	struct rpc_xattr *w;
 	const char *name;
 	size_t len;
 	int e;
 
+	/* The struct has its second half only for who negotiated it. */
+	if (session_has(r->q->s, FUSE_SETXATTR_EXT)) {
+		if (varlen < sizeof(ext))
+			return -EINVAL;
+		memcpy(ext, var, sizeof(ext));
+		var += sizeof(ext);
+		varlen -= sizeof(ext);
+	}
 	if ((e = fuse_name(RPC_K_XATTR, &var, &varlen, &name, &len)) != 0)
 		return e;
 	if (varlen != in->size)
@@ -259,6 +276,9 @@ fuse_setxattr(struct request *r, const void *arg, const char *var, size_t varlen
 	w->node = r->in.nodeid;
 	w->size = in->size;
 	w->flags = in->flags;
+	w->xflags = xattr_flags(r);
+	if ((ext[0] & FUSE_SETXATTR_ACL_KILL_SGID) != 0)
+		w->xflags |= RPC_XATTR_KILL_SGID;
 	if (varlen > 0)
 		memcpy(r->lane->arena + r->aoff, var, varlen);
 	return 0;
@@ -298,6 +318,7 @@ get_value(struct request *r, uint16_t op, uint32_t size, const char *name, size_
 	if (e == 0) {
 		w->node = r->in.nodeid;
 		w->size = size;
+		w->xflags = xattr_flags(r);
 	}
 	return e;
 }
@@ -330,7 +351,7 @@ fuse_listxattr(struct request *r, const void *arg, const char *var, size_t varle
 int
 fuse_removexattr(struct request *r, const void *arg, const char *var, size_t varlen)
 {
-	struct rpc_node *w;
+	struct rpc_xattr *w;
 	const char *name;
 	size_t len;
 	int e;
@@ -341,7 +362,9 @@ fuse_removexattr(struct request *r, const void *arg, const char *var, size_t var
 	if (varlen != 0)
 		return -EINVAL;
 	e = lanes_add(r, RPC_REMOVEXATTR, reply_done, 0, NULL, 0, name, len, NULL, 0, &w);
-	if (e == 0)
+	if (e == 0) {
 		w->node = r->in.nodeid;
+		w->xflags = xattr_flags(r);
+	}
 	return e;
 }

@@ -88,12 +88,13 @@ fuse_readlink(struct request *r, const void *arg, const char *var, size_t varlen
 	return e;
 }
 
-/* What CREATE, MKDIR, MKNOD and SYMLINK have in common. */
+/* What CREATE, MKDIR, MKNOD and SYMLINK have in common. Everything points into the private copy of the request. */
 struct making {
 	struct name name, target;
-	uint32_t groups[RPC_GROUPS_MAX];
-	size_t ngroups;
-	bool has_groups;
+	const char *groups; /* ngroups of uint32_t, not aligned */
+	uint32_t ngroups;
+	struct name label, value; /* label.n 0: no security label */
+	bool has_groups, has_labels; /* the extension was there */
 };
 
 /*
@@ -107,21 +108,60 @@ groups_extension(struct making *m, const char *p, size_t n)
 	if (m->has_groups || n < sizeof(nr))
 		return -EINVAL;
 	memcpy(&nr, p, sizeof(nr));
-	if (n != ROUND_UP(sizeof(nr) + (size_t)nr * sizeof(uint32_t), 8))
+	if (nr > RPC_GROUPS_ARENA_MAX ||
+	    n != ROUND_UP(sizeof(nr) + (size_t)nr * sizeof(uint32_t), 8))
 		return -EINVAL;
-	if (nr > RPC_GROUPS_MAX)
-		return -E2BIG;
-	memcpy(m->groups, p + sizeof(nr), nr * sizeof(uint32_t));
+	m->groups = p + sizeof(nr);
 	m->ngroups = nr;
 	m->has_groups = true;
 	return 0;
 }
 
+/*
+ * The security context extension: {size, how many} and, for the one that there may be, {size of the value, pad}, its name
+ * with NUL, its value; what follows up to the size is padding.
+ */
 static int
-extensions(const struct request *r, struct making *m, const char *p, size_t n)
+label_extension(struct making *m, uint32_t nr, const char *p, size_t n)
 {
-	if (n > 0 && !session_has(r->q->s, FUSE_CREATE_SUPP_GROUP))
+	uint32_t head[2];
+	int e;
+
+	if (m->has_labels || nr > 1)
 		return -EINVAL;
+	m->has_labels = true;
+	if (nr == 0)
+		return 0;
+	if (n < sizeof(head))
+		return -EINVAL;
+	memcpy(head, p, sizeof(head));
+	p += sizeof(head);
+	n -= sizeof(head);
+	if ((e = fuse_name(RPC_K_XATTR, &p, &n, &m->label.s, &m->label.n)) != 0)
+		return e;
+	if (head[0] == 0 || head[0] > n)
+		return -EINVAL;
+	if (head[0] > RPC_LABEL_MAX)
+		return -E2BIG;
+	m->value.s = p;
+	m->value.n = head[0];
+	return 0;
+}
+
+static int
+extension(
+    const struct session *s, struct making *m, const uint32_t head[2], const char *p, size_t n)
+{
+	if (head[1] == FUSE_EXTENSION_GROUPS && session_has(s, FUSE_CREATE_SUPP_GROUP))
+		return groups_extension(m, p, n);
+	if (head[1] < FUSE_EXTENSION_GROUPS && session_has(s, FUSE_SECURITY_CTX))
+		return label_extension(m, head[1], p, n);
+	return -EINVAL;
+}
+
+static int
+extensions(const struct session *s, struct making *m, const char *p, size_t n)
+{
 	while (n > 0) {
 		uint32_t head[2]; /* size, type */
 		int e;
@@ -129,14 +169,16 @@ extensions(const struct request *r, struct making *m, const char *p, size_t n)
 		if (n < sizeof(head))
 			return -EINVAL;
 		memcpy(head, p, sizeof(head));
-		if (head[0] < sizeof(head) || head[0] > n || head[1] != FUSE_EXTENSION_GROUPS)
+		if (head[0] < sizeof(head) || head[0] > n)
 			return -EINVAL;
-		if ((e = groups_extension(m, p + sizeof(head), head[0] - sizeof(head))) != 0)
+		e = extension(s, m, head, p + sizeof(head), head[0] - sizeof(head));
+		if (e != 0)
 			return e;
 		p += head[0];
 		n -= head[0];
 	}
-	return 0;
+	/* Who negotiated labels says with each request whether there is one. */
+	return session_has(s, FUSE_SECURITY_CTX) && !m->has_labels ? -EINVAL : 0;
 }
 
 static int
@@ -151,26 +193,70 @@ making_decode(
 	if (with_target &&
 	    (e = fuse_name(RPC_K_TARGET, &var, &varlen, &m->target.s, &m->target.n)) != 0)
 		return e;
-	return extensions(r, m, var, varlen);
+	return extensions(r->q->s, m, var, varlen);
+}
+
+static uint8_t *
+put(uint8_t *p, const char *src, size_t n)
+{
+	if (n > 0)
+		memcpy(p, src, n);
+	return p + n;
+}
+
+/* The arena extent of a creation: the label, and groups that are too many for the message. */
+static void
+fill_extent(const struct request *r, const struct making *m, size_t ngroups)
+{
+	uint8_t *p = r->lane->arena + r->aoff;
+	uint8_t *groups = p + RPC_CREATE_GROUPS_AT(m->label.n, m->value.n);
+
+	p = put(p, m->label.s, m->label.n);
+	p = put(p, m->value.s, m->value.n);
+	memset(p, 0, (size_t)(groups - p));
+	put(groups, m->groups, ngroups * sizeof(uint32_t));
 }
 
 static int
 making_send(
     struct request *r, uint16_t op, lane_done done, const struct making *m, struct rpc_create **out)
 {
+	const struct session *s = r->q->s;
+	uint32_t few[RPC_GROUPS_MAX] = { 0 }, nfew = m->ngroups <= RPC_GROUPS_MAX ? m->ngroups : 0;
+	uint32_t many = m->ngroups - nfew, alen = 0;
 	struct rpc_create *w;
 	int e;
 
-	e = lanes_add(r, op, done, 0, m->groups, m->ngroups, m->name.s, m->name.n, m->target.s,
-	    m->target.n, &w);
+	if (nfew > 0)
+		memcpy(few, m->groups, nfew * sizeof(few[0]));
+	if (m->label.n > 0 || many > 0)
+		alen = (uint32_t)(RPC_CREATE_GROUPS_AT(m->label.n, m->value.n) +
+		    many * sizeof(uint32_t));
+	e = lanes_add(
+	    r, op, done, alen, few, nfew, m->name.s, m->name.n, m->target.s, m->target.n, &w);
 	if (e != 0)
 		return e;
+	if (alen > 0)
+		fill_extent(r, m, many);
 	w->dir = r->in.nodeid;
 	w->uid = r->in.uid;
 	w->gid = r->in.gid;
-	w->oflags = session_has(r->q->s, FUSE_CREATE_SUPP_GROUP) ? RPC_CREATE_GROUPS : 0;
+	w->label_name = (uint32_t)m->label.n;
+	w->label_size = (uint32_t)m->value.n;
+	w->ngroups = many;
+	if (session_has(s, FUSE_CREATE_SUPP_GROUP))
+		w->oflags |= RPC_CREATE_GROUPS;
+	if (session_has(s, FUSE_POSIX_ACL))
+		w->oflags |= RPC_CREATE_ACL;
 	*out = w;
 	return 0;
+}
+
+/* Who negotiated it leaves masking to us; everybody else has done it, and says the mask all the same. */
+static uint32_t
+umask_of(const struct request *r, uint32_t umask)
+{
+	return session_has(r->q->s, FUSE_DONT_MASK) ? umask & 0777 : 0;
 }
 
 int
@@ -199,7 +285,7 @@ fuse_mknod(struct request *r, const void *arg, const char *var, size_t varlen)
 		return e;
 	w->mode = in->mode;
 	w->rdev = in->rdev;
-	w->umask = in->umask;
+	w->umask = umask_of(r, in->umask);
 	return 0;
 }
 
@@ -215,7 +301,7 @@ fuse_mkdir(struct request *r, const void *arg, const char *var, size_t varlen)
 	    (e = making_send(r, RPC_MKDIR, entry_done, &m, &w)) != 0)
 		return e;
 	w->mode = in->mode;
-	w->umask = in->umask;
+	w->umask = umask_of(r, in->umask);
 	return 0;
 }
 
@@ -349,7 +435,7 @@ create_send(struct request *r, uint16_t op, const struct fuse_create_in *in, con
 		return e;
 	w->fh = handle_fh(r->h);
 	w->mode = in->mode;
-	w->umask = in->umask;
+	w->umask = umask_of(r, in->umask);
 	w->flags = how.flags | (in->flags & O_EXCL);
 	w->oflags |= how.oflags;
 	return 0;
@@ -378,7 +464,7 @@ fuse_tmpfile(struct request *r, const void *arg, const char *var, size_t varlen)
 	int e;
 
 	if ((e = fuse_name(RPC_K_TARGET, &var, &varlen, &name, &len)) != 0 ||
-	    (e = extensions(r, &m, var, varlen)) != 0)
+	    (e = extensions(r->q->s, &m, var, varlen)) != 0)
 		return e;
 	return create_send(r, RPC_TMPFILE, arg, &m);
 }

@@ -29,6 +29,7 @@
 #include "monitor/spawn.h"
 #include "monitor/start.h"
 #include "monitor/supervise.h"
+#include "monitor/tables.h"
 #include "monitor/vault.h"
 
 #ifndef VERSION
@@ -105,6 +106,22 @@ early_signals(void)
 		log_warn("sigaction: %s", strerrordesc_np(errno));
 }
 
+static int
+make_tables(struct monitor *m)
+{
+	const struct options *o = &m->opts;
+	const struct tables_source s = {
+		.xattrmap = o->xattrmap,
+		.uid = o->translate_uid.text,
+		.nuid = o->translate_uid.n,
+		.gid = o->translate_gid.text,
+		.ngid = o->translate_gid.n,
+	};
+	struct start_worker *give = &m->session.respawn.give;
+
+	return tables_make(&s, &give->tables, &give->tables_len);
+}
+
 /* Everything that can fail without a client: check it, open it, make the socket last. */
 static int
 set_up(struct monitor *m)
@@ -114,7 +131,7 @@ set_up(struct monitor *m)
 	int r;
 
 	if ((r = checks_share(o->shared_dir, o->sandbox, &m->share)) != 0 ||
-	    (r = options_check(o)) != 0 ||
+	    (r = options_check(o)) != 0 || (r = make_tables(m)) != 0 ||
 	    (o->socket_group != NULL && (r = checks_group(o->socket_group, &socket_gid)) != 0) ||
 	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0 ||
 	    (r = plan_make(o, m->share, &m->plan)) != 0)
@@ -240,7 +257,7 @@ main(int argc, char *argv[])
 			.child = { { .role = CHILD_WORKER, .pidfd = -1, .ctl = -1 },
 			    { .role = CHILD_FRONT, .pidfd = -1, .ctl = -1 } },
 			.sigfd = -1,
-			.respawn = { .give = { .share = -1, .put = -1, .get = -1, .journal = -1, .mntns = -1 } },
+			.respawn = { .give = { .share = -1, .put = -1, .get = -1, .journal = -1, .tables = -1, .mntns = -1 } },
 		},
 	};
 	char err[OPTIONS_ERROR_MAX];

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "monitor/idmap_parse.h"
 #include "monitor/options_table.h"
+#include "monitor/xattrmap_parse.h"
 
 int
 parse_fail(struct parse *p, const char *fmt, ...)
@@ -268,15 +270,27 @@ set_donation(struct parse *p, const char *value)
 	return r;
 }
 
+/* Judged here, compiled when the daemon starts: monitor/tables.c. */
 int
 set_xattrmap(struct parse *p, const char *value)
 {
+	char err[XATTRMAP_ERROR_MAX];
+	struct xattrmap *m;
+
+	if (xattrmap_parse(value, &m, err) != 0)
+		return fail_value(p, value, err);
+	free(m);
 	return set_string(p, value);
 }
 
 int
 add_translation(struct parse *p, const char *value)
 {
+	char err[IDMAP_ERROR_MAX];
+	struct idmap_entry e;
+
+	if (idmap_parse(value, &e, err) != 0)
+		return fail_value(p, value, err);
 	return add_text(p, value);
 }
 

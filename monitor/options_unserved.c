@@ -19,12 +19,7 @@ dev(const struct options *o, uint32_t flag)
 
 UNSERVED(posix_lock, dev(o, DEV_POSIX_LOCK))
 UNSERVED(flock, dev(o, DEV_FLOCK))
-UNSERVED(xattrmap, o->xattrmap != NULL)
-UNSERVED(posix_acl, o->dev.posix_acl != NEGOTIATE_NEVER)
-UNSERVED(security_label, o->dev.security_label != NEGOTIATE_NEVER)
 UNSERVED(file_handles, o->dev.file_handles != HANDLES_PREFER)
-UNSERVED(translate_uid, o->translate_uid.n > 0)
-UNSERVED(translate_gid, o->translate_gid.n > 0)
 UNSERVED(busy_poll, o->busy_poll_given)
 
 static const struct {
@@ -33,12 +28,7 @@ static const struct {
 } unserved[] = {
 	{ "--posix-lock", posix_lock },
 	{ "--flock", flock },
-	{ "--xattrmap", xattrmap },
-	{ "--posix-acl", posix_acl },
-	{ "--security-label", security_label },
 	{ "--inode-file-handles other than prefer", file_handles },
-	{ "--translate-uid", translate_uid },
-	{ "--translate-gid", translate_gid },
 	{ "--busy-poll-us", busy_poll },
 };
 

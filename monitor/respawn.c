@@ -92,6 +92,7 @@ respawn_end(struct respawn *r)
 	start_lanes_close_arenas(&r->lanes);
 	fd_close(&r->give.share);
 	fd_close(&r->give.journal);
+	fd_close(&r->give.tables);
 	fd_close(&r->give.mntns);
 }
 

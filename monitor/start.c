@@ -189,6 +189,7 @@ start_worker(int ctl, const struct options *o, const struct plan *p, const struc
 		.incarnation = w->incarnation,
 		.flags = p->worker_flags,
 		.caps = p->worker_caps,
+		.tables_len = w->tables_len,
 	};
 	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal }, r;
 	size_t nfds = 4;
@@ -197,6 +198,8 @@ start_worker(int ctl, const struct options *o, const struct plan *p, const struc
 		fds[nfds++] = l->worker[i];
 	for (uint32_t i = 0; i < l->n; i++)
 		fds[nfds++] = l->arena[i];
+	if (w->tables_len > 0)
+		fds[nfds++] = w->tables;
 	if (w->mntns != -1)
 		fds[nfds++] = w->mntns;
 	r = msg_send(ctl, &m, sizeof(m), fds, nfds, 0);
@@ -246,4 +249,4 @@ start_front(int ctl, const struct options *o, const struct plan *p, const struct
 	return r != 0 ? fail("cannot send to the front process", -r) : 0;
 }
 
-static_assert(5 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");
+static_assert(6 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");

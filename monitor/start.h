@@ -51,6 +51,8 @@ struct start_worker {
 	int mntns; /* -1: it makes its own */
 	uint32_t incarnation;
 	uint64_t fd_limit; /* effective RLIMIT_NOFILE */
+	int tables; /* monitor/tables.h; -1 with tables_len 0 */
+	uint32_t tables_len;
 };
 
 /*

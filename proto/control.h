@@ -107,9 +107,10 @@ struct ctl_start_front {
 #define WORKER_GID_0 0x4
 
 /*
- * fds: [0] the shared directory (O_PATH; with SANDBOX_NONE it may be a file), [1] vault put, [2] vault get, [3] the journal (a sealed memfd
- * of nlanes * JOURNAL_PAGE bytes, proto/journal.h), then nlanes lane sockets, then nlanes arenas; from the second worker
- * on, the mount namespace of the first as the last one. The journal and the arenas are those of the first worker.
+ * fds: [0] the shared directory (O_PATH; with SANDBOX_NONE it may be a file), [1] vault put, [2] vault get, [3] the journal
+ * (a sealed memfd of nlanes * JOURNAL_PAGE bytes, proto/journal.h), then nlanes lane sockets, then nlanes arenas; if
+ * tables_len is not 0, the tables (below); from the second worker on, the mount namespace of the first as the last one. The
+ * journal, the arenas and the tables are those of the first worker.
  */
 /* No id of an earlier worker is ever given out again, whether the vault learnt of it or not. */
 #define NODE_FIRST(incarnation) (((uint64_t)(incarnation) << 40) + 2)
@@ -126,6 +127,22 @@ struct ctl_start_worker {
 	uint32_t incarnation; /* 0, and one more after each death */
 	uint32_t flags; /* WORKER_* */
 	uint64_t caps; /* bit n: keep CAP_* number n, if it has it */
+	uint32_t tables_len; /* bytes of the tables; 0 = there are none */
+	uint32_t pad;
+};
+
+/*
+ * The tables: what the command line says about names of xattrs and about ids, compiled by the monitor, in a memfd of
+ * tables_len bytes that is sealed against every change. Offsets count from its beginning and are multiples of 8.
+ */
+struct ctl_table {
+	uint32_t off, n; /* n: of bytes, or of elements; 0 = empty */
+};
+#define CTL_IDMAPS 4
+struct ctl_tables {
+	struct ctl_table xattrmap; /* n bytes: struct xattrmap, common/xattrmap.h */
+	struct ctl_table
+	    idmap[CTL_IDMAPS]; /* n of struct idmap_range each; enum idmap_table, common/idmap.h */
 };
 
 /*

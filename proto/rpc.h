@@ -34,7 +34,9 @@
 #define RPC_NAME_MAX 255u /* one path component, without NUL */
 #define RPC_TARGET_MAX 4095u /* symlink target, without NUL */
 #define RPC_XATTR_MAX 255u /* xattr name, without NUL */
-#define RPC_GROUPS_MAX 64u
+#define RPC_GROUPS_MAX 64u /* in x; more of them in the arena */
+#define RPC_GROUPS_ARENA_MAX 65536u /* the kernel's NGROUPS_MAX */
+#define RPC_LABEL_MAX 65536u /* value of a security label; the kernel's XATTR_SIZE_MAX */
 #define RPC_FORGETS_MAX 64u
 #define RPC_ARENA_SIZE (4u << 20) /* of one lane */
 #define RPC_IO_MAX (1u << 20) /* largest READ, WRITE, READDIR, xattr value */
@@ -123,7 +125,11 @@ struct rpc_setattr {
 #define RPC_SET_MTIME_NOW 0x080
 #define RPC_SET_ALL	0x0ff
 
-/* SYMLINK, MKNOD, MKDIR, CREATE, TMPFILE: made as uid and gid with the groups in x. */
+/*
+ * SYMLINK, MKNOD, MKDIR, CREATE, TMPFILE: made as uid and gid with the groups in x, or (ngroups > 0) with more of them in the arena.
+ * A security label is set before anything is answered, or nothing was made. The arena extent holds: the xattr's name as the
+ * guest has it (without NUL), its value, zeros up to a multiple of 4, ngroups of uint32_t.
+ */
 struct rpc_create {
 	struct rpc_hdr h;
 	uint64_t dir;
@@ -132,9 +138,15 @@ struct rpc_create {
 	uint32_t mode, umask, rdev;
 	uint32_t flags;			/* CREATE, TMPFILE: Linux O_* */
 	uint32_t oflags;		/* RPC_OPEN_* and RPC_CREATE_* */
-	uint32_t pad;
+	uint32_t label_name;		/* bytes of the label's name; 0 = no label */
+	uint32_t label_size;		/* bytes of its value, <= RPC_LABEL_MAX */
+	uint32_t ngroups;		/* in the arena, <= RPC_GROUPS_ARENA_MAX; then x is empty */
 };
-#define RPC_CREATE_GROUPS 0x100		/* the guest says which groups matter: those in x and no others */
+#define RPC_CREATE_GROUPS 0x100		/* the guest says which groups matter: those given and no others */
+#define RPC_CREATE_ACL	0x200		/* the guest has POSIX ACLs: see RPC_XATTR_ACL */
+#define RPC_CREATE_ALL	(RPC_CREATE_GROUPS | RPC_CREATE_ACL)
+/* Where in the extent the groups begin. */
+#define RPC_CREATE_GROUPS_AT(label_name, label_size) (((label_name) + (label_size) + 3u) & ~3u)
 
 struct rpc_rename { struct rpc_hdr h; uint64_t olddir, newdir; uint32_t flags, pad; };
 struct rpc_link { struct rpc_hdr h; uint64_t node, newdir; };
@@ -173,7 +185,17 @@ struct rpc_flags {
 	uint32_t extsize, projid, cowextsize, pad;
 };
 struct rpc_access { struct rpc_hdr h; uint64_t node; uint32_t uid, gid, mask, pad; };
-struct rpc_xattr { struct rpc_hdr h; uint64_t node; uint32_t size, flags; };	/* value in the arena */
+struct rpc_xattr {
+	struct rpc_hdr h;
+	uint64_t node;
+	uint32_t size;			/* of the value in the arena, or of the room for it; REMOVEXATTR: 0 */
+	uint32_t flags;			/* SETXATTR: Linux XATTR_* */
+	uint32_t xflags;		/* RPC_XATTR_* */
+	uint32_t pad;
+};
+#define RPC_XATTR_ACL	0x1		/* POSIX ACLs were negotiated: their names are served */
+#define RPC_XATTR_KILL_SGID 0x2		/* SETXATTR of an access ACL by a caller who is not of the file's group */
+#define RPC_XATTR_ALL	0x3
 struct rpc_fallocate { struct rpc_hdr h; struct rpc_file f; uint64_t offset, length; uint32_t mode, pad; };
 struct rpc_lseek { struct rpc_hdr h; struct rpc_file f; uint64_t offset; uint32_t whence, pad; };
 struct rpc_copy {
@@ -247,15 +269,15 @@ X(FORGET,      2, none,     none,       RPC_K_NONE,    RPC_K_NONE,    sizeof(str
 X(GETATTR,     3, getattr,  attr_reply, RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(SETATTR,     4, setattr,  attr_reply, RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
 X(READLINK,    5, node,     none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_TARGET, RPC_A_NONE, 0) \
-X(SYMLINK,     6, create,   entry,      RPC_K_COMP,    RPC_K_TARGET,  sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
-X(MKNOD,       7, create,   entry,      RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
-X(MKDIR,       8, create,   entry,      RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
+X(SYMLINK,     6, create,   entry,      RPC_K_COMP,    RPC_K_TARGET,  sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE) \
+X(MKNOD,       7, create,   entry,      RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE) \
+X(MKDIR,       8, create,   entry,      RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(UNLINK,      9, node,     none,       RPC_K_COMP,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(RMDIR,      10, node,     none,       RPC_K_COMP,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(RENAME,     11, rename,   none,       RPC_K_COMP,    RPC_K_COMP,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(LINK,       12, link,     entry,      RPC_K_COMP,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(OPEN,       13, open,     opened,     RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_FD) \
-X(CREATE,     14, create,   created,    RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD | RPC_OP_JUDGES) \
+X(CREATE,     14, create,   created,    RPC_K_COMP,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD | RPC_OP_JUDGES) \
 X(RELEASE,    15, getattr,  none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(READ,       16, io,       count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_OUT,  0) \
 X(WRITE,      17, io,       count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_IN,   RPC_OP_MUTATES) \
@@ -269,7 +291,7 @@ X(ACCESS,     24, access,   none,       RPC_K_NONE,    RPC_K_NONE,    0,        
 X(SETXATTR,   25, xattr,    none,       RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(GETXATTR,   26, xattr,    count,      RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_OUT,  0) \
 X(LISTXATTR,  27, xattr,    count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_OUT,  0) \
-X(REMOVEXATTR,28, node,     none,       RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
+X(REMOVEXATTR,28, xattr,    none,       RPC_K_XATTR,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE) \
 X(FALLOCATE,  29, fallocate, none,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
 X(LSEEK,      30, lseek,    count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(COPY,       31, copy,     count,      RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
@@ -278,7 +300,7 @@ X(RESET,      33, none,     none,       RPC_K_NONE,    RPC_K_NONE,    0,        
 X(STATX,      34, statx,    statx_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(FLAGS_GET,  35, flags,    flags_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(FLAGS_SET,  36, flags,    none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
-X(TMPFILE,    37, create,   created,    RPC_K_NONE,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_NONE, RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD)
+X(TMPFILE,    37, create,   created,    RPC_K_NONE,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD)
 /* clang-format on */
 
 /* clang-format off */

@@ -20,30 +20,38 @@ FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
 UNIT_check_fuse_beyond := $(FUSE_RIG)
 UNIT_check_fuse_data := $(FUSE_RIG)
 UNIT_check_fuse_decode := $(FUSE_RIG)
+UNIT_check_fuse_making := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
-OPTIONS := $(addprefix tests/unit/options_,rig.c rows.c rows_compat.c) $(sort $(wildcard monitor/options*.c)) common/log.c
+OPTIONS := $(addprefix tests/unit/options_,rig.c rows.c rows_compat.c) $(sort $(wildcard monitor/options*.c)) monitor/idmap_parse.c \
+	monitor/xattrmap_parse.c common/log.c
 UNIT_check_options := $(OPTIONS)
 UNIT_check_options_more := $(OPTIONS)
 UNIT_check_logfilter := monitor/logfilter.c common/log.c
+UNIT_check_xattrmap := common/xattrmap.c monitor/xattrmap_parse.c
+UNIT_check_idmap := common/idmap.c monitor/idmap_parse.c
 VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/vault_table.c common/msg.c common/log.c
 UNIT_check_vault := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
 UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \
-	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) \
+	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) $(TABLES_SRCS) \
 	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
+TABLES := monitor/tables.c monitor/idmap_parse.c monitor/xattrmap_parse.c common/idmap.c common/xattrmap.c
 # These start the real worker, with a monitor, vault and front of their own around it.
-WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c
+WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c common/log.c $(TABLES)
 UNIT_check_worker_attrs := $(WORKER_RIG)
 UNIT_check_worker_beyond := $(WORKER_RIG)
 UNIT_check_worker_crash := tests/unit/worker_cases.c $(WORKER_RIG)
+UNIT_check_worker_ids := $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)
 UNIT_check_worker_life := $(WORKER_RIG)
+UNIT_check_worker_making := $(WORKER_RIG)
 UNIT_check_worker_ops := $(WORKER_RIG)
 UNIT_check_worker_replay := tests/unit/worker_cases.c $(WORKER_RIG)
 UNIT_check_worker_restart := $(WORKER_RIG)
+UNIT_check_worker_xattr := $(WORKER_RIG)
 
 # Fuzz harnesses, here with their own generator: FUZZ_RUNS inputs each. With libFuzzer: make fuzz.
 FUZZ_fuzz_rpc := proto/rpc.c
@@ -53,14 +61,14 @@ FUZZERS := fuzz_fuse fuzz_rpc fuzz_vring
 
 # Programs that drive the real daemon.
 HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c \
-	fuse_ops.c fuse_ops_file.c fuse_beyond.c harness.c modes.c)
+	fuse_make.c fuse_ops.c fuse_ops_file.c fuse_beyond.c harness.c modes.c)
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNESS_$(1))
 # It knows which options are refused by reading the table of them.
 HARNESS_check_cli := $(OPTIONS)
 # A host file system with faults.
 HARNESS_check_surface := tests/harness/hostfs.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart check_modes
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart check_modes check_xattr check_ids
 
 # name, folder, sources beside its own
 define test_program
@@ -95,7 +103,8 @@ crash-worker:
 	@$(MAKE) --no-print-directory B=$(B)/crash CPPFLAGS="$(CPPFLAGS) -DCRASH_POINTS" $(CRASH_WORKER)
 
 # Writes the manual page's list of options.
-$(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c $(addprefix monitor/options_,compat.c set.c table.c))
+$(B)/tests/mdoc-options: $(call obj,man/mdoc-options.c $(addprefix monitor/,options_compat.c options_set.c options_table.c idmap_parse.c \
+	xattrmap_parse.c))
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^

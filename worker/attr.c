@@ -13,6 +13,7 @@
 #include "worker/killpriv.h"
 #include "worker/ops.h"
 #include "worker/resolve.h"
+#include "worker/tables.h"
 
 #define NSEC_MAX 999999999u
 
@@ -31,8 +32,8 @@ ops_attr(struct rpc_attr *a, const struct statx *st)
 	a->ctimensec = st->stx_ctime.tv_nsec;
 	a->mode = st->stx_mode;
 	a->nlink = st->stx_nlink;
-	a->uid = st->stx_uid;
-	a->gid = st->stx_gid;
+	a->uid = tables_to_guest(IDMAP_UID_TO_GUEST, st->stx_uid);
+	a->gid = tables_to_guest(IDMAP_GID_TO_GUEST, st->stx_gid);
 	a->rdev = (uint32_t)makedev(st->stx_rdev_major, st->stx_rdev_minor);
 	a->blksize = st->stx_blksize;
 }
@@ -106,12 +107,21 @@ set_size(const struct rpc_setattr *q, int fd)
 static int
 set_owner(const struct rpc_setattr *q, const struct inode *in)
 {
-	uid_t uid = q->valid & RPC_SET_UID ? q->uid : (uid_t)-1;
-	gid_t gid = q->valid & RPC_SET_GID ? q->gid : (gid_t)-1;
+	uid_t uid = (uid_t)-1;
+	gid_t gid = (gid_t)-1;
+	int r = 0;
 
-	if (((q->valid & RPC_SET_UID) && uid == (uid_t)-1) ||
-	    ((q->valid & RPC_SET_GID) && gid == (gid_t)-1))
+	if (((q->valid & RPC_SET_UID) && q->uid == uid) ||
+	    ((q->valid & RPC_SET_GID) && q->gid == gid))
 		return -EINVAL;
+	if (q->valid & RPC_SET_UID)
+		r = tables_to_host(IDMAP_UID_TO_HOST, q->uid, &uid);
+	if (r == 0 && (q->valid & RPC_SET_GID))
+		r = tables_to_host(IDMAP_GID_TO_HOST, q->gid, &gid);
+	if (r == 0)
+		r = killpriv_drop_remapped(inode_fd(in), in->type);
+	if (r != 0)
+		return r;
 	if (fchownat(inode_fd(in), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == -1)
 		return -errno;
 	return 0;
@@ -215,10 +225,12 @@ op_READLINK(struct lane *l, const struct rpc_hdr *h)
 	return r;
 }
 
-/* Each class grants by itself, as the reference does; no groups beside the first, no ACL. */
+/* In the guest's ids. Each class grants by itself, as the reference does; no groups beside the first, no ACL. */
 static int
 may_access(const struct rpc_access *q, const struct statx *st)
 {
+	const uint32_t uid = tables_to_guest(IDMAP_UID_TO_GUEST, st->stx_uid),
+		       gid = tables_to_guest(IDMAP_GID_TO_GUEST, st->stx_gid);
 	const uint32_t want = q->mask & 7;
 	uint32_t have;
 
@@ -228,9 +240,9 @@ may_access(const struct rpc_access *q, const struct statx *st)
 		have = 6 | ((st->stx_mode & 0111) != 0);
 	else {
 		have = st->stx_mode & 7;
-		if (q->uid == st->stx_uid)
+		if (q->uid == uid)
 			have |= st->stx_mode >> 6 & 7;
-		if (q->gid == st->stx_gid)
+		if (q->gid == gid)
 			have |= st->stx_mode >> 3 & 7;
 	}
 	return (want & ~have) != 0 ? -EACCES : 0;

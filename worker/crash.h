@@ -3,7 +3,8 @@
  * Places to die at, for tests: only in builds with -DCRASH_POINTS. The file .virtiofsd-crash in the share's root says
  * where: "MKDIR:after-syscall" dies there once (and removes the file first); "MKDIR:poison" dies each time a MKDIR is
  * begun whose name begins with "poison". Places: before-journal, after-executing, after-syscall, after-done (operations
- * that must not be done twice), before-reply, after-reply (all). Runs in: worker, lane threads.
+ * that must not be done twice), before-label, after-label (creations with a label), before-reply, after-reply (all).
+ * Runs in: worker, lane threads.
  */
 #ifndef WORKER_CRASH_H
 #define WORKER_CRASH_H

@@ -198,18 +198,18 @@ ask_for(const struct listing *d, uint32_t room)
 static int
 fill(struct listing *d, bool *more)
 {
-	char *buf = d->lane->dents;
+	char *buf = d->lane->scratch;
 	ssize_t n;
 
 	*more = false;
 	do {
 		size_t ask = ask_for(d, d->size - d->used);
 
-		n = getdents64(d->fd, buf, MIN(ask, (size_t)LANE_DENTS_SIZE));
+		n = getdents64(d->fd, buf, MIN(ask, (size_t)LANE_SCRATCH_SIZE));
 		/* Too little for the next entry: it may still fit, because the reply has more room than we asked for. */
 		if (n == -1 && errno == EINVAL)
 			n = getdents64(
-			    d->fd, buf, MIN((size_t)d->size - d->used, (size_t)LANE_DENTS_SIZE));
+			    d->fd, buf, MIN((size_t)d->size - d->used, (size_t)LANE_SCRATCH_SIZE));
 		if (n == -1)
 			return d->used > 0 ? 0 : -errno;
 		if (!take_entries(d, buf, (size_t)n)) {
@@ -228,7 +228,7 @@ fill(struct listing *d, bool *more)
 static int
 seek_by_reading(struct listing *d, uint64_t offset)
 {
-	char *buf = d->lane->dents;
+	char *buf = d->lane->scratch;
 	ssize_t n;
 
 	if (lseek(d->fd, 0, SEEK_SET) == -1)

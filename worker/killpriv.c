@@ -21,10 +21,9 @@
 #include "worker/cred.h"
 #include "worker/lane.h"
 #include "worker/resolve.h"
+#include "worker/tables.h"
 
 #define OTHER_GROUP 65534u /* nobody's; any number but the file's would do */
-
-static const char *remapped; /* NULL: the kernel takes care of security.capability */
 
 static bool
 is_plain_sgid(mode_t mode)
@@ -79,6 +78,8 @@ killpriv_begin(struct killpriv *k, int fd, gid_t gid)
 	killpriv_none(k);
 	if (fstat(fd, &st) == -1)
 		return;
+	if (gid != RPC_NO_GID && tables_to_host(IDMAP_GID_TO_HOST, gid, &gid) != 0)
+		gid = RPC_NO_GID;
 	k->drop = bits_to_drop(&st, gid);
 	if (k->drop == 0)
 		return;
@@ -126,26 +127,22 @@ killpriv_now(int fd, gid_t gid)
 		take_away(fd, bits_to_drop(&st, gid));
 }
 
-void
-killpriv_set_remapped(const char *name)
-{
-	remapped = name;
-}
-
 bool
-killpriv_has_remapped(int fd, mode_t mode)
+killpriv_is_remapped(void)
 {
-	struct fd_name name = fd_name(fd);
-
-	return remapped != NULL && S_ISREG(mode) && getxattr(name.s, remapped, NULL, 0) >= 0;
+	return tables_capability() != NULL;
 }
 
 int
 killpriv_drop_remapped(int fd, mode_t mode)
 {
-	struct fd_name name = fd_name(fd);
+	const char *remapped = tables_capability();
+	struct fd_name name;
 
-	if (remapped == NULL || !S_ISREG(mode) || removexattr(name.s, remapped) == 0)
+	if (remapped == NULL || !S_ISREG(mode))
 		return 0;
-	return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
+	name = fd_name(fd);
+	if (removexattr(name.s, remapped) == 0 || errno == ENODATA || errno == EOPNOTSUPP)
+		return 0;
+	return -errno;
 }

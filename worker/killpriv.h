@@ -21,7 +21,7 @@ struct killpriv {
 
 /*
  * The content of the file behind fd (O_PATH will do) is about to change for a caller without CAP_FSETID whose group is gid
- * (host's number; RPC_NO_GID: unknown). From here until killpriv_end() the kernel drops what such a caller's change
+ * (guest's number; RPC_NO_GID: unknown). From here until killpriv_end() the kernel drops what such a caller's change
  * would drop (setattr_should_drop_suidgid(); traps.md K1). Always to be ended.
  */
 void killpriv_begin(struct killpriv *, int fd, gid_t gid);
@@ -34,13 +34,11 @@ void killpriv_end(struct killpriv *, bool done);
 void killpriv_now(int fd, gid_t gid);
 
 /*
- * Before threads exist: the host's name of the guest's security.capability, if the map gives it another (a string that
- * stays). The host's kernel does not drop that one, so that all changes of a file that has it must come through here.
+ * Does the xattr map give security.capability another name on the host? The host's kernel does not drop that one, so that
+ * all changes must come through here.
  */
-void killpriv_set_remapped(const char *name);
-/* Is there such a name, and has the regular file behind fd (O_PATH will do) that attribute? */
-bool killpriv_has_remapped(int fd, mode_t mode);
-/* Remove it, if it is there. Returns 0 or a negative errno. */
+bool killpriv_is_remapped(void);
+/* Remove what a regular file (fd: O_PATH will do) has under that name. Returns 0 or a negative errno. */
 int killpriv_drop_remapped(int fd, mode_t mode) ATTR_MUSTCHECK;
 
 #endif

@@ -15,8 +15,8 @@
 
 struct inode;
 
-/* Enough for getdents64() of the largest READDIR. */
-#define LANE_DENTS_SIZE RPC_IO_MAX
+/* Enough for getdents64() of the largest READDIR; for a list of xattrs; for a label and many groups. */
+#define LANE_SCRATCH_SIZE RPC_IO_MAX
 
 /* An fd that leaves with the replies. */
 struct lane_gift {
@@ -30,7 +30,8 @@ struct lane {
 	unsigned nr;
 	char *arena; /* shared with the front */
 	void *in, *out_buf; /* RPC_MSG_MAX each, 8-aligned */
-	char *dents; /* LANE_DENTS_SIZE */
+	char *
+	    scratch; /* private memory of this lane, LANE_SCRATCH_SIZE: what one operation works with */
 	struct rpc_builder out;
 	struct lane_gift gift[RPC_BATCH_MAX];
 	unsigned ngifts;

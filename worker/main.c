@@ -4,7 +4,7 @@
  * gives up what it does not need, and serves the lanes, one thread each. It may be killed at any moment.
  *
  * START's fds: [0] the shared directory (O_PATH), [1] vault put, [2] vault get, [3] the journal, nlanes sockets, nlanes
- * arenas, and, from the second worker on, the mount namespace of the first. Runs in: worker.
+ * arenas, the tables if there are any, and, from the second worker on, the mount namespace of the first. Runs in: worker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +31,7 @@
 #include "worker/sandbox.h"
 #include "worker/seccomp.h"
 #include "worker/serve.h"
+#include "worker/tables.h"
 #include "worker/vaultc.h"
 
 /* fds of START before the lanes' */
@@ -153,7 +154,7 @@ main(int argc, char *argv[])
 	sandbox_fd_directory();
 	child_recv_start(CONTROL_FD, CTL_START_WORKER, &start, sizeof(start), fds, &nfds);
 	child_log_init(CONTROL_FD, start.log_level);
-	want = FIXED_FDS + 2 * (size_t)start.nlanes;
+	want = FIXED_FDS + 2 * (size_t)start.nlanes + (start.tables_len > 0);
 	if (start.nlanes == 0 || start.nlanes > RPC_LANES_MAX || start.fd_budget == 0 ||
 	    start.first_node < NODE_FIRST(start.incarnation) ||
 	    (nfds != want && (nfds != want + 1 || start.incarnation == 0)))
@@ -163,6 +164,8 @@ main(int argc, char *argv[])
 	child_check_socket(fds[1]);
 	child_check_socket(fds[2]);
 	journal = journal_map(fds[3], start.nlanes);
+	if (start.tables_len > 0)
+		tables_map(fds[FIXED_FDS + 2 * (size_t)start.nlanes], start.tables_len);
 	ops_init(&start.dev);
 	handle_init(start.fd_budget);
 	vault_init(fds[1], fds[2]);

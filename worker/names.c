@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "common/fd.h"
-#include "worker/cred.h"
 #include "worker/handle.h"
+#include "worker/making.h"
 #include "worker/ops.h"
 #include "worker/replay.h"
 #include "worker/resolve.h"
@@ -77,75 +77,87 @@ op_RESET(struct lane *l, const struct rpc_hdr *h)
 	return ops_reply_ok(l, h);
 }
 
-/* Run the system call of a SYMLINK, MKNOD, MKDIR or CREATE as the guest's caller. Returns its result or a negative errno. */
-static int
-make_as_caller(const struct rpc_create *q, int dirfd)
+/*
+ * What the name means before something is made there. Only a label needs to know: what stands there after a death is labelled
+ * only if it is the request's own work.
+ */
+static const struct statx *
+look_before(const struct making *m, int dirfd, struct statx *st)
 {
-	const char *name = rpc_name1(RPC_REQUEST, &q->h);
-	const int flags = (int)q->flags & ops_open_mask() & ~O_DIRECTORY;
-	struct cred cred;
-	int r;
+	if (m->label[0] == '\0' || resolve_statx(dirfd, rpc_name1(RPC_REQUEST, &m->q->h), st) != 0)
+		return NULL;
+	return st;
+}
 
-	r = cred_switch(&cred, q->uid, q->gid, rpc_x(RPC_REQUEST, &q->h), q->h.nx,
-	    (q->oflags & RPC_CREATE_GROUPS) != 0);
-	if (r != 0)
-		return r;
-	cred_umask_begin(q->umask & 0777);
-	switch (q->h.op) {
-	case RPC_SYMLINK:
-		r = symlinkat(rpc_name2(RPC_REQUEST, &q->h), dirfd, name);
-		break;
-	case RPC_MKNOD:
-		r = mknodat(dirfd, name, q->mode, q->rdev);
-		break;
-	case RPC_MKDIR:
-		r = mkdirat(dirfd, name, q->mode & 07777);
-		break;
-	default:
-		r = open_beneath(
-		    dirfd, name, (uint64_t)flags | O_CREAT | O_EXCL | O_LARGEFILE, q->mode & 07777);
-		break;
+/*
+ * A request sent again found that the name exists. If that is its own work, all that may be missing is the label. in: with an
+ * entry reply counted, which is taken back on failure.
+ */
+static int
+accept_made(const struct making *m, const struct journal_past *past, int dirfd, struct inode *in,
+    const struct statx *st)
+{
+	int r = -EEXIST;
+
+	if (replay_made(m, past, dirfd, in, st))
+		r = making_label(m, dirfd, inode_fd(in));
+	if (r != 0) {
+		inode_forget(in, 1, false);
+		inode_put(in);
 	}
-	if (r == -1 && q->h.op != RPC_CREATE)
-		r = -errno;
-	cred_umask_end(q->umask & 0777);
-	cred_restore(&cred);
 	return r;
 }
 
-/* SYMLINK, MKNOD and MKDIR. */
+/* SYMLINK, MKNOD and MKDIR in a directory. On success *in is counted as named. */
+static int
+make_in(struct lane *l, const struct making *m, int dirfd, struct inode **in, struct statx *st)
+{
+	const struct rpc_hdr *h = &m->q->h;
+	const struct journal_past *past = journal_past(&l->journal, h);
+	const char *name = rpc_name1(RPC_REQUEST, h);
+	struct statx before;
+	int r;
+
+	if (replay_is_done(past))
+		return past->error != 0 ? past->error : resolve_new_name(dirfd, name, in, st);
+	journal_begin(&l->journal, h, look_before(m, dirfd, &before), NULL);
+	r = making_run(m, dirfd);
+	if (r == 0 && m->label[0] == '\0') {
+		journal_done(&l->journal, h, 0);
+		return resolve_new_name(dirfd, name, in, st);
+	}
+	if (r == 0) {
+		r = resolve_new_name(dirfd, name, in, st);
+		if (r != 0)
+			making_undo(m, dirfd, -1);
+		else if ((r = making_label(m, dirfd, inode_fd(*in))) != 0) {
+			inode_forget(*in, 1, false);
+			inode_put(*in);
+		}
+	} else if (r == -EEXIST && past != NULL) {
+		r = resolve_new_name(dirfd, name, in, st);
+		if (r == 0)
+			r = accept_made(m, past, dirfd, *in, st);
+	}
+	journal_done(&l->journal, h, r);
+	return r;
+}
+
 static int
 make_node(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_create *q = (const void *)h;
-	const struct journal_past *past = journal_past(&l->journal, h);
 	struct inode *dir, *in = NULL;
-	bool judge = false;
+	struct making m;
 	struct statx st;
 	int r;
 
-	r = resolve_node(q->dir, &dir);
+	r = making_begin(l, q, &m);
+	if (r == 0)
+		r = resolve_node(q->dir, &dir);
 	if (r != 0)
 		return r;
-	if (replay_is_done(past))
-		r = past->error;
-	else {
-		journal_begin(&l->journal, h, NULL, NULL);
-		r = make_as_caller(q, inode_fd(dir));
-		judge = r == -EEXIST && past != NULL;
-		if (!judge)
-			journal_done(&l->journal, h, r);
-	}
-	if (r == 0 || judge)
-		r = resolve_new_name(inode_fd(dir), rpc_name1(RPC_REQUEST, h), &in, &st);
-	if (judge) {
-		if (r == 0 && !replay_made(q, inode_fd(dir), in, &st)) {
-			inode_forget(in, 1, false);
-			inode_put(in);
-			r = -EEXIST;
-		}
-		journal_done(&l->journal, h, r);
-	}
+	r = make_in(l, &m, inode_fd(dir), &in, &st);
 	if (r == 0)
 		r = ops_reply_entry(l, h, in, dir, &st);
 	inode_put(dir);
@@ -378,9 +390,10 @@ create_readonly(uint32_t flags)
  * what was made already is neither emptied again nor refused for being there. *flags: as of ops_open().
  */
 static int
-create_existing(const struct rpc_create *q, const struct journal_past *past, int dirfd, int *fd,
+create_existing(const struct making *m, const struct journal_past *past, int dirfd, int *fd,
     uint32_t *flags, struct inode **in, struct statx *st)
 {
+	const struct rpc_create *q = m->q;
 	int r;
 
 	*flags = q->flags;
@@ -391,7 +404,9 @@ create_existing(const struct rpc_create *q, const struct journal_past *past, int
 		r = create_readonly(*flags);
 	else if (replay_is_done(past))
 		*flags &= ~(uint32_t)O_TRUNC;
-	else if ((q->flags & O_EXCL) != 0 && !replay_made(q, dirfd, *in, st))
+	else if (past != NULL && replay_made(m, past, dirfd, *in, st))
+		r = making_label(m, dirfd, inode_fd(*in));
+	else if ((q->flags & O_EXCL) != 0)
 		r = -EEXIST;
 	if (r == 0 && (*in)->type == S_IFDIR)
 		r = -EISDIR;
@@ -406,38 +421,51 @@ create_existing(const struct rpc_create *q, const struct journal_past *past, int
 	return 0;
 }
 
+/* A file was made and is open: label it, and find out what it is. Takes over *fd on failure. */
 static int
-create_file(struct lane *l, const struct rpc_create *q, int dirfd, int *fd, uint32_t *flags,
+create_new(
+    struct lane *l, const struct making *m, int dirfd, int *fd, struct inode **in, struct statx *st)
+{
+	int r = making_label(m, dirfd, *fd);
+
+	journal_done(&l->journal, &m->q->h, r);
+	if (r == 0)
+		r = resolve_created(*fd, in, st);
+	if (r != 0)
+		fd_close(fd);
+	return r;
+}
+
+static int
+create_file(struct lane *l, const struct making *m, int dirfd, int *fd, uint32_t *flags,
     struct inode **in, struct statx *st)
 {
-	const struct journal_past *past = journal_past(&l->journal, &q->h);
-	const bool exclusive = (q->flags & O_EXCL) != 0 && past == NULL;
+	const struct rpc_hdr *h = &m->q->h;
+	const struct journal_past *past = journal_past(&l->journal, h);
+	const bool exclusive = (m->q->flags & O_EXCL) != 0 && past == NULL;
+	struct statx before;
 	int r = -ENOENT;
 
-	*flags = q->flags;
+	*flags = m->q->flags;
 	if (ops_readonly()) {
-		r = create_existing(q, NULL, dirfd, fd, flags, in, st);
+		r = create_existing(m, NULL, dirfd, fd, flags, in, st);
 		return r == -ENOENT ? -EROFS : r;
 	}
 	if (replay_is_done(past))
 		return past->error != 0 ? past->error
-					: create_existing(q, past, dirfd, fd, flags, in, st);
-	journal_begin(&l->journal, &q->h, NULL, NULL);
+					: create_existing(m, past, dirfd, fd, flags, in, st);
+	journal_begin(&l->journal, h, look_before(m, dirfd, &before), NULL);
 	for (int i = 0; i < CREATE_TRIES && r == -ENOENT; i++) {
-		r = make_as_caller(q, dirfd);
+		r = making_run(m, dirfd);
 		if (r >= 0) {
-			journal_done(&l->journal, &q->h, 0);
 			*fd = r;
-			r = resolve_created(*fd, in, st);
-			if (r != 0)
-				fd_close(fd);
-			return r;
+			return create_new(l, m, dirfd, fd, in, st);
 		}
 		if (r != -EEXIST || exclusive)
 			break;
-		r = create_existing(q, past, dirfd, fd, flags, in, st);
+		r = create_existing(m, past, dirfd, fd, flags, in, st);
 	}
-	journal_done(&l->journal, &q->h, r);
+	journal_done(&l->journal, h, r);
 	return r;
 }
 
@@ -447,16 +475,17 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 	const struct rpc_create *q = (const void *)h;
 	struct rpc_created *reply;
 	struct inode *dir, *in;
+	struct making m;
 	struct statx st;
 	uint32_t flags;
 	int fd = -1, r;
 
-	if ((q->oflags & ~(uint32_t)(RPC_OPEN_ALL | RPC_CREATE_GROUPS)) != 0)
-		return -EINVAL;
-	r = resolve_node(q->dir, &dir);
+	r = making_begin(l, q, &m);
+	if (r == 0)
+		r = resolve_node(q->dir, &dir);
 	if (r != 0)
 		return r;
-	r = create_file(l, q, inode_fd(dir), &fd, &flags, &in, &st);
+	r = create_file(l, &m, inode_fd(dir), &fd, &flags, &in, &st);
 	if (r == 0) {
 		r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, &st);
 		if (r < 0) {

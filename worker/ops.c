@@ -70,14 +70,15 @@ ops_reply_entry(struct lane *l, const struct rpc_hdr *h, struct inode *in, struc
 
 /* May this fd be given away? */
 static bool
-may_donate(int fd, mode_t mode, int flags, uint32_t oflags)
+may_donate(mode_t mode, int flags, uint32_t oflags)
 {
 	if ((device.flags & DEV_NO_DONATION) != 0 || (oflags & RPC_OPEN_NODONATE) != 0 ||
 	    !S_ISREG(mode))
 		return false;
-	/* What the front's writes would wrongly cost the file, or would not cost it. */
-	return (flags & O_ACCMODE) == O_RDONLY ||
-	    ((mode & (S_ISUID | S_ISGID)) == 0 && !killpriv_has_remapped(fd, mode));
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return true;
+	/* What a change has to take away must not be left to a writer that cannot. */
+	return (mode & (S_ISUID | S_ISGID)) == 0 && !killpriv_is_remapped();
 }
 
 int
@@ -144,7 +145,7 @@ int
 ops_settle_open(
     int fd, struct inode *in, uint64_t fh, int flags, uint32_t oflags, const struct statx *st)
 {
-	if (may_donate(fd, st->stx_mode, flags, oflags))
+	if (may_donate(st->stx_mode, flags, oflags))
 		return 1;
 	if (S_ISDIR(st->stx_mode))
 		return handle_add_dir(fh, in, fd);

@@ -30,6 +30,13 @@ int ops_open_mask(void);
 /* Was RPC_OPEN_READ_TOO denied? flags: as ops_open() left them. */
 bool ops_is_wronly(uint32_t flags, uint32_t oflags);
 
+/*
+ * The host's name of an xattr; xflags: RPC_XATTR_ACL. Returns 0, -EOPNOTSUPP (names of POSIX ACLs that were not negotiated;
+ * what the map says is not there), -EPERM (the map denies it), -ERANGE. Names of a list: NULL = the guest does not see it.
+ */
+int ops_xattr_name(const char *guest, uint32_t xflags, char host[static RPC_XATTR_MAX + 1]);
+const char *ops_xattr_listed(const char *host, uint32_t xflags);
+
 /* Fill an entry reply; parent decides whether it is a submount (NULL: it is not). */
 void ops_entry(struct rpc_entry_body *, const struct inode *, const struct inode *parent,
     const struct statx *);

@@ -16,13 +16,13 @@
 
 /* What a caller makes in a set-group-ID directory belongs to the directory's group. */
 static bool
-has_owner(const struct rpc_create *q, int dirfd, const struct statx *st)
+has_owner(const struct making *m, int dirfd, const struct statx *st)
 {
 	struct statx dir;
 
-	if (st->stx_uid != cred_owner(q->uid))
+	if (st->stx_uid != cred_owner(m->uid))
 		return false;
-	if (st->stx_gid == cred_group(q->gid))
+	if (st->stx_gid == cred_group(m->gid))
 		return true;
 	return resolve_statx(dirfd, "", &dir) == 0 && (dir.stx_mode & S_ISGID) != 0 &&
 	    st->stx_gid == dir.stx_gid;
@@ -49,28 +49,30 @@ has_device(const struct rpc_create *q, const struct statx *st)
 	return makedev(st->stx_rdev_major, st->stx_rdev_minor) == (dev_t)q->rdev;
 }
 
-bool
-replay_made(const struct rpc_create *q, int dirfd, const struct inode *in, const struct statx *st)
-{
-	if (!has_owner(q, dirfd, st))
-		return false;
-	switch (q->h.op) {
-	case RPC_MKDIR:
-		return in->type == S_IFDIR;
-	case RPC_MKNOD:
-		return has_device(q, st);
-	case RPC_SYMLINK:
-		return in->type == S_IFLNK && has_target(in, rpc_name2(RPC_REQUEST, &q->h));
-	default:
-		return in->type == S_IFREG && st->stx_size == 0;
-	}
-}
-
 static bool
 is_inode(const struct statx *st, uint64_t ino, uint32_t dev)
 {
 	return st != NULL && ino != 0 && st->stx_ino == ino &&
 	    (st->stx_dev_major << 20 | st->stx_dev_minor) == dev;
+}
+
+bool
+replay_made(const struct making *m, const struct journal_past *p, int dirfd, const struct inode *in,
+    const struct statx *st)
+{
+	/* It was there before. */
+	if (is_inode(st, p->ino1, p->dev1) || !has_owner(m, dirfd, st))
+		return false;
+	switch (m->q->h.op) {
+	case RPC_MKDIR:
+		return in->type == S_IFDIR;
+	case RPC_MKNOD:
+		return has_device(m->q, st);
+	case RPC_SYMLINK:
+		return in->type == S_IFLNK && has_target(in, rpc_name2(RPC_REQUEST, &m->q->h));
+	default:
+		return in->type == S_IFREG && st->stx_size == 0;
+	}
 }
 
 bool

@@ -12,6 +12,7 @@
 #include "proto/rpc.h"
 #include "worker/inode.h"
 #include "worker/journal.h"
+#include "worker/making.h"
 
 /* Has it been done, so that nothing but the reply is missing? */
 static inline bool
@@ -24,8 +25,8 @@ replay_is_done(const struct journal_past *past)
  * SYMLINK, MKNOD, MKDIR, CREATE found that the name exists: is what stands there (in, st) what this request made?
  * dirfd: of its directory.
  */
-bool
-replay_made(const struct rpc_create *, int dirfd, const struct inode *in, const struct statx *st);
+bool replay_made(const struct making *, const struct journal_past *, int dirfd,
+    const struct inode *in, const struct statx *st);
 
 /*
  * UNLINK, RMDIR: has the name gone already, or does it mean something else by now? now: what it means, NULL = nothing.

@@ -43,7 +43,7 @@ serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
 {
 	/* Pages that are never touched cost nothing. */
 	const size_t size = ROUND_UP(sizeof(struct lane), 64) + 2 * (size_t)RPC_MSG_MAX +
-	    LANE_DENTS_SIZE;
+	    LANE_SCRATCH_SIZE;
 	struct lane *l;
 	char *p;
 
@@ -57,7 +57,7 @@ serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
 	l->arena = arena;
 	l->in = p;
 	l->out_buf = p + RPC_MSG_MAX;
-	l->dents = p + 2 * (size_t)RPC_MSG_MAX;
+	l->scratch = p + 2 * (size_t)RPC_MSG_MAX;
 	journal_attach(&l->journal, journal);
 	return l;
 }

@@ -15,36 +15,16 @@
 
 #include "common/fd.h"
 #include "worker/cred.h"
+#include "worker/making.h"
 #include "worker/ops.h"
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
-/* Returns the fd or a negative errno. */
-static int
-make_as_caller(const struct rpc_create *q, int dirfd)
-{
-	const int flags = (int)q->flags & (ops_open_mask() | O_EXCL) & ~(O_TRUNC | O_DIRECTORY);
-	struct cred cred;
-	int r;
-
-	r = cred_switch(&cred, q->uid, q->gid, rpc_x(RPC_REQUEST, &q->h), q->h.nx,
-	    (q->oflags & RPC_CREATE_GROUPS) != 0);
-	if (r != 0)
-		return r;
-	if (q->umask != 0)
-		umask(q->umask & 0777);
-	r = open_beneath(dirfd, ".", (uint64_t)(flags | O_TMPFILE | O_LARGEFILE), q->mode & 07777);
-	if (q->umask != 0)
-		umask(0);
-	cred_restore(&cred);
-	return r;
-}
-
 /* The file that an earlier worker made for this request, if it is to be had. Returns its fd or a negative errno. */
 static int
-adopt(const struct rpc_create *q, const struct journal_past *past, struct inode **in,
-    struct statx *st)
+adopt(const struct making *m, const struct journal_past *past, struct inode **in, struct statx *st)
 {
+	const struct rpc_create *q = m->q;
 	uint32_t flags = q->flags & ~(uint32_t)(O_TRUNC | O_DIRECTORY);
 	int r;
 
@@ -57,7 +37,7 @@ adopt(const struct rpc_create *q, const struct journal_past *past, struct inode 
 	r = resolve_statx(inode_fd(*in), "", st);
 	if (r == 0 &&
 	    ((*in)->type != S_IFREG || st->stx_nlink != 0 || st->stx_size != 0 ||
-		st->stx_uid != cred_owner(q->uid)))
+		st->stx_uid != cred_owner(m->uid)))
 		r = -ESTALE;
 	if (r == 0)
 		r = ops_open(*in, &flags, q->oflags & ~(uint32_t)RPC_OPEN_READ_TOO, RPC_NO_GID, st);
@@ -71,13 +51,15 @@ adopt(const struct rpc_create *q, const struct journal_past *past, struct inode 
 }
 
 static int
-make(struct lane *l, const struct rpc_create *q, int dirfd, struct inode **in, struct statx *st)
+make(struct lane *l, const struct making *m, int dirfd, struct inode **in, struct statx *st)
 {
-	int fd = make_as_caller(q, dirfd), r;
+	int fd = making_run(m, dirfd), r;
 
 	if (fd < 0)
 		return fd;
-	r = resolve_created(fd, in, st);
+	r = making_label(m, dirfd, fd);
+	if (r == 0)
+		r = resolve_created(fd, in, st);
 	if (r != 0) {
 		fd_close(&fd);
 		return r;
@@ -87,19 +69,19 @@ make(struct lane *l, const struct rpc_create *q, int dirfd, struct inode **in, s
 }
 
 static int
-make_once(
-    struct lane *l, const struct rpc_create *q, int dirfd, struct inode **in, struct statx *st)
+make_once(struct lane *l, const struct making *m, int dirfd, struct inode **in, struct statx *st)
 {
+	const struct rpc_create *q = m->q;
 	const struct journal_past *past = journal_past(&l->journal, &q->h);
 	int fd;
 
 	if (past != NULL && past->state == JOURNAL_DONE && past->error != 0)
 		return past->error;
-	fd = adopt(q, past, in, st);
+	fd = adopt(m, past, in, st);
 	if (fd >= 0)
 		return fd;
 	journal_begin(&l->journal, &q->h, NULL, NULL);
-	fd = make(l, q, dirfd, in, st);
+	fd = make(l, m, dirfd, in, st);
 	journal_done(&l->journal, &q->h, fd < 0 ? fd : 0);
 	return fd;
 }
@@ -130,16 +112,18 @@ op_TMPFILE(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_create *q = (const void *)h;
 	struct inode *dir, *in;
+	struct making m;
 	struct statx st;
 	int fd, r;
 
-	if ((q->flags & O_ACCMODE) == O_ACCMODE ||
-	    (q->oflags & ~(uint32_t)(RPC_OPEN_ALL | RPC_CREATE_GROUPS)) != 0)
+	if ((q->flags & O_ACCMODE) == O_ACCMODE)
 		return -EINVAL;
-	r = resolve_node(q->dir, &dir);
+	r = making_begin(l, q, &m);
+	if (r == 0)
+		r = resolve_node(q->dir, &dir);
 	if (r != 0)
 		return r;
-	fd = dir->type == S_IFDIR ? make_once(l, q, inode_fd(dir), &in, &st) : -ENOTDIR;
+	fd = dir->type == S_IFDIR ? make_once(l, &m, inode_fd(dir), &in, &st) : -ENOTDIR;
 	r = fd;
 	if (fd >= 0) {
 		r = reply_with(l, q, in, dir, fd, &st);

@@ -116,6 +116,16 @@ int fc_mknod(struct fuse_client *fc, uint64_t dir, const char *name, uint32_t mo
     struct fuse_entry_out *e);
 int fc_mkdir(struct fuse_client *fc, uint64_t dir, const char *name, uint32_t mode,
     struct fuse_entry_out *e);
+/*
+ * CREATE (O_RDWR | O_EXCL), MKDIR, MKNOD or SYMLINK (to "target") with an umask, and bytes of
+ * extensions behind the name. The new file is not released.
+ */
+int fc_make(struct fuse_client *fc, uint32_t opcode, uint64_t dir, const char *name, uint32_t mode,
+    uint32_t umask, const void *ext, size_t ext_len, struct fuse_entry_out *e);
+/* Write one extension at p; return its length. */
+size_t fc_ext_groups(void *p, const uint32_t *gid, uint32_t n);
+size_t fc_ext_label(void *p, const char *name, const void *value, uint32_t size);
+size_t fc_ext_no_label(void *p);
 int fc_unlink(struct fuse_client *fc, uint64_t dir, const char *name);
 int fc_rmdir(struct fuse_client *fc, uint64_t dir, const char *name);
 int fc_rename(struct fuse_client *fc, uint64_t dir, const char *name, uint64_t newdir,

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,6 +86,24 @@ h_expect_ended(int status)
 
 	OK(vmm_wait_end(hv, &e));
 	assert_end(&e, status);
+	h_abandon();
+}
+
+void
+h_refuses(const char *const *args, int status, const char *text)
+{
+	struct vmm_opts opts = { .args = args, .stage = VMM_SPAWNED };
+
+	h_abandon();
+	hv = vmm_start(&opts);
+	ck_assert_ptr_nonnull(hv);
+	ck_assert_msg(vmm_reap(hv, VMM_TIMEOUT_MS), "%s: the daemon runs", args[0]);
+	ck_assert_msg(WIFEXITED(hv->wait_status) && WEXITSTATUS(hv->wait_status) == status,
+	    "%s: wait status %#x", args[0], hv->wait_status);
+	if (text != NULL && !vmm_log_has(hv, text)) {
+		vmm_print_log(hv);
+		ck_abort_msg("%s: '%s' is not said", args[0], text);
+	}
 	h_abandon();
 }
 

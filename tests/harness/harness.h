@@ -53,6 +53,12 @@ void h_abandon(void);
  */
 void h_expect_ended(int status);
 
+/*
+ * Assert that a daemon with these arguments ends by itself with `status`, saying `text` in its log
+ * (NULL: anything).
+ */
+void h_refuses(const char *const *args, int status, const char *text);
+
 /* GETATTR of the root on `fc` works. */
 bool h_serves(struct fuse_client *fc);
 

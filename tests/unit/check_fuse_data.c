@@ -277,7 +277,7 @@ START_TEST(create)
 	in.umask = 022;
 	rig_ask(FUSE_CREATE, DIR_NODE, &in, sizeof(in), "f", 2);
 	w = rig_rpc(RPC_CREATE);
-	ck_assert(w->dir == DIR_NODE && w->mode == (S_IFREG | 0640) && w->umask == 022 && w->uid == 1000);
+	ck_assert(w->dir == DIR_NODE && w->mode == (S_IFREG | 0640) && w->umask == 0 && w->uid == 1000);
 	ck_assert_uint_eq(w->flags & ~(uint32_t)O_DIRECTORY, O_RDWR | O_EXCL);
 	rig_entry(&e, FILE_NODE, S_IFREG | 0640);
 	ck_assert(fake_answer(&e, sizeof(e), NULL, 0, fd));

@@ -452,35 +452,6 @@ START_TEST(extensions)
 	}
 } END_TEST
 
-START_TEST(many_groups)
-{
-	static const unsigned counts[] = { 63, 64, 65, 66, 1000, 65536, 65537 };
-	static uint32_t var[70000];
-	const struct op *o = op_row(FUSE_MKDIR);
-
-	for (size_t i = 0; i < countof(counts); i++) {
-		unsigned nr = counts[i];
-		size_t n = ROUND_UP(4 + 4 * (size_t)nr, 8) + 8;
-
-		memcpy(var, "abc", 4);
-		var[1] = (uint32_t)n;
-		var[2] = FUSE_EXTENSION_GROUPS;
-		var[3] = nr;
-		for (unsigned k = 0; k < nr; k++)
-			var[4 + k] = k;
-		valid_request(o);
-		rig_set_var(o->fixed, var, 4 + n);
-		rig_send(4096);
-		if (nr > RPC_GROUPS_MAX) {
-			refused(o, -E2BIG, "groups");
-			continue;
-		}
-		ck_assert_uint_eq(fake_rpc()->nx, nr);
-		ck_assert_mem_eq(rpc_x(RPC_REQUEST, fake_rpc()), var + 4, nr * 4u);
-		ck_assert(fake_answer_error(-EIO));
-	}
-} END_TEST
-
 START_TEST(extension_not_negotiated)
 {
 	static const uint32_t w[] = { 16, 32, 1, 1000 };
@@ -561,7 +532,6 @@ main(void)
 	tcase_add_loop_test(hostile, before_init, 0, NOPS);
 	tcase_add_loop_test(hostile, bad_names, 0, NOPS);
 	tcase_add_loop_test(hostile, extensions, 0, (int)countof(exts));
-	tcase_add_test(hostile, many_groups);
 	tcase_add_test(hostile, extension_not_negotiated);
 	tcase_add_test(hostile, unknown_opcodes);
 	tcase_add_test(hostile, no_xattr);

@@ -291,7 +291,7 @@ END_TEST
 START_TEST(every_sandbox)
 {
 	struct rpc_entry_body e;
-	struct rpc_node *q;
+	struct rpc_xattr *q;
 	int64_t n;
 
 	rig_host_file("f");

@@ -238,10 +238,10 @@ ask_setxattr(uint64_t node)
 	return q;
 }
 
-static struct rpc_node *
+static struct rpc_xattr *
 ask_removexattr(uint64_t node)
 {
-	struct rpc_node *q = rig_add(0, RPC_REMOVEXATTR, NULL, 0, "user.x", NULL);
+	struct rpc_xattr *q = rig_add(0, RPC_REMOVEXATTR, NULL, 0, "user.x", NULL);
 
 	q->node = node;
 	return q;

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "common/msg.h"
 #include "tests/unit/worker_rig_vault.h"
 
@@ -102,16 +103,20 @@ send_start(int ctl, int share, int put, int get, const int *socks, const int *ar
 		.sandbox = rig.opt.sandbox, .fd_budget = rig.opt.fd_budget, .first_node = NODE_FIRST(rig.incarnation),
 		.incarnation = rig.incarnation, .caps = rig.opt.caps,
 	};
-	int fds[5 + 2 * RIG_LANES] = { share, put, get, rig.journal_fd };
+	int fds[6 + 2 * RIG_LANES] = { share, put, get, rig.journal_fd }, tables;
 	size_t n = 4;
 
 	for (unsigned i = 0; i < RIG_LANES; i++)
 		fds[n++] = socks[i];
 	for (unsigned i = 0; i < RIG_LANES; i++)
 		fds[n++] = arenas[i];
+	ck_assert_int_eq(tables_make(&rig.opt.tables, &tables, &m.tables_len), 0);
+	if (tables >= 0)
+		fds[n++] = tables;
 	if (rig.incarnation > 0 && rig.mntns >= 0)
 		fds[n++] = rig.mntns;
 	ck_assert_int_eq(msg_send(ctl, &m, sizeof(m), fds, n, 0), 0);
+	fd_close(&tables);
 }
 
 void

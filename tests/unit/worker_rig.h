@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "monitor/tables.h"
 #include "proto/control.h"
 #include "proto/journal.h"
 #include "proto/rpc.h"
@@ -43,6 +44,7 @@ struct rig_options {
 	struct ctl_device dev;
 	rlim_t	nofile;			/* RLIMIT_NOFILE of the worker, 0 = ours */
 	uid_t	uid;			/* rootless: uid and gid of the worker */
+	struct tables_source tables;	/* as the command line */
 };
 
 struct rig {
