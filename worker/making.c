@@ -141,11 +141,9 @@ making_run(const struct making *m, int dirfd)
 	    &cred, m->uid, m->gid, m->groups, m->ngroups, (m->q->oflags & RPC_CREATE_GROUPS) != 0);
 	if (r != 0)
 		return r;
-	if (mask != 0)
-		umask(mask);
+	cred_umask_begin(mask);
 	r = call(m->q, dirfd);
-	if (mask != 0)
-		umask(0);
+	cred_umask_end(mask);
 	cred_restore(&cred);
 	return r;
 }

@@ -74,8 +74,6 @@ static const struct {
 	    as_libvirt_23, false },
 	{ { "--fd=23", "--shared-dir", "@/share", "--cache", "never", "--xattr", "--readonly" },
 	    as_libvirt_23, true },
-	{ { "--fd=23", "--shared-dir", "@/share", "--uid-map=:0:100000:65536:",
-	    "--gid-map=:0:100000:65536:" }, as_libvirt_23, false },
 };
 
 /* Who holds the lock of libvirt's pid file? 0: nobody. */
