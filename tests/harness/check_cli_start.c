@@ -35,7 +35,7 @@ static const struct {
 	{ { "--shared-dir=", SOCK }, "'' does not exist", "" },
 	{ { "--shared-dir=/dev/null", SOCK }, "'/dev/null' does not exist", "" },
 	{ { "--shared-dir=@/share/x", SOCK }, "/share/x' does not exist", "" },
-	{ { "--shared-dir=/etc/passwd", SOCK }, "'/etc/passwd' is a file: only directories", "" },
+	{ { "--shared-dir=/etc/passwd", SOCK }, "'/etc/passwd': Not a directory: only --sandbox=none can share a file", "" },
 	{ { "--shared-dir=/etc/passwd/x", SOCK }, "'/etc/passwd/x' does not exist", "" },
 	{ { "-o", "xattr", SOCK }, "missing \"--shared-dir\" or \"-o source\" option", "" },
 	{ { "-o", "source=/nonexistent", SOCK }, "'/nonexistent' does not exist", "" },

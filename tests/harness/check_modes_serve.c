@@ -76,11 +76,12 @@ END_TEST
 /* With a umask, and many at once: each its own. */
 START_TEST(test_umask)
 {
+	static const char *const more[] = { "--posix-acl", NULL };
 	struct fuse_mkdir_in in = { .mode = 0777, .umask = 027 };
 	struct fc_part parts[] = { { &in, sizeof(in) }, { "masked", 7 } };
 	struct fuse_entry_out e;
 
-	modes_start(MODE, NULL);
+	modes_start(MODE, more);
 	OK(fc_call(&hc, FUSE_MKDIR, FC_ROOT, parts, 2, sizeof(e)));
 	OK(fc_mkdir(&hother, FC_ROOT, "plain", 0777, &e));
 	ck_assert_uint_eq(h_stat("masked").st_mode & 07777, 0750);
