@@ -16,11 +16,15 @@
 
 #include "common/log.h"
 
+/* What a group looks like that the user namespace does not map (/proc/sys/kernel/overflowgid). */
+#define OVERFLOW_GID 65534
+
 static uid_t my_uid;
 static gid_t my_gid;
 /* Those of the caller of a daemon that is not root's; mostly none. */
 static gid_t *my_groups;
 static size_t my_ngroups;
+static bool my_groups_unmapped; /* some, at least: they cannot be set again */
 static bool umask_shared;
 static pthread_rwlock_t umask_lock = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -37,6 +41,9 @@ cred_init(void)
 	if (my_groups == NULL || (n = getgroups(n, my_groups)) < 0)
 		fatal("getgroups");
 	my_ngroups = (size_t)n;
+	for (size_t i = 0; i < my_ngroups; i++)
+		if (my_groups[i] == OVERFLOW_GID)
+			my_groups_unmapped = true;
 }
 
 void
@@ -156,12 +163,10 @@ restore_groups(void)
 {
 	static struct log_limit limit;
 
-	if (syscall(SYS_setgroups, my_ngroups, my_groups) == 0)
-		return;
-	/* Groups that the user namespace does not map cannot be named: without them the caller has less, never more. */
-	if (my_ngroups == 0 || syscall(SYS_setgroups, 0, NULL) == -1)
+	/* Without groups that cannot be named the caller has less, never more. */
+	if (syscall(SYS_setgroups, my_groups_unmapped ? 0 : my_ngroups, my_groups) == -1)
 		die("my supplementary groups");
-	if (log_limit(&limit))
+	if (my_groups_unmapped && log_limit(&limit))
 		log_warn("supplementary groups that the user namespace does not map are lost to a "
 			 "thread that has made a file for other groups");
 }

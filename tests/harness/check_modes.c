@@ -16,5 +16,6 @@ main(void)
 	suite_add_tcase(s, check_modes_serve());
 	suite_add_tcase(s, check_modes_share());
 	suite_add_tcase(s, check_modes_start());
+	suite_add_tcase(s, check_modes_rights());
 	return h_main(s, 300);
 }

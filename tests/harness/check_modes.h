@@ -8,5 +8,6 @@
 TCase *check_modes_serve(void);
 TCase *check_modes_share(void);
 TCase *check_modes_start(void);
+TCase *check_modes_rights(void);
 
 #endif

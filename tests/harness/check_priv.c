@@ -430,11 +430,11 @@ main(void)
 	modes_init();
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, NULL, h_abandon);
-	tcase_add_loop_test(t, test_printed, 0, modes_n);
-	tcase_add_loop_test(t, test_threads, 0, modes_n);
-	tcase_add_loop_test(t, test_places, 0, modes_n);
-	tcase_add_loop_test(t, test_fds, 0, modes_n);
-	tcase_add_loop_test(t, test_promises, 0, modes_n);
+	tcase_add_loop_test(t, test_printed, 0, modes_documented_n);
+	tcase_add_loop_test(t, test_threads, 0, modes_documented_n);
+	tcase_add_loop_test(t, test_places, 0, modes_documented_n);
+	tcase_add_loop_test(t, test_fds, 0, modes_documented_n);
+	tcase_add_loop_test(t, test_promises, 0, modes_documented_n);
 	tcase_add_loop_test(t, test_nothing_to_print, 0, 3);
 	suite_add_tcase(s, t);
 	return h_main(s, 120);

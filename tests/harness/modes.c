@@ -21,6 +21,10 @@
 #define CONTAINER { "setpriv", "--bounding-set", "-sys_admin,-dac_read_search,-sys_ptrace,-sys_resource", \
 	"--inh-caps", "-all", "deny", "namespaces", "unshare", "--" }
 
+#define OUTER_ONE { "unshare", "-U", "-r" }
+#define OUTER_RANGES { "unshare", "-U", "--map-users=100000,0,65536", "--map-groups=100000,0,65536", "--setuid", "0", \
+	"--setgid", "0" }
+
 const struct mode modes[] = {
 	{ .name = "root namespace", .args = { "--sandbox=namespace" }, .other = 1000, .host_ids = true },
 	{ .name = "root chroot", .args = { "--sandbox=chroot" }, .other = 1000, .host_ids = true },
@@ -42,8 +46,20 @@ const struct mode modes[] = {
 	{ .name = "user none container", .owner = MODES_USER, .args = { "--sandbox=none" },
 	    .prefix = { "deny", "namespaces", "unshare", "--" }, .root = MODES_USER, .seen = MODES_USER,
 	    .other_error = EPERM, .device_error = EPERM, .host_ids = true },
+	/* Root of a user namespace that somebody else has made: of one id, and of as many as in a rootless container. */
+	{ .name = "outer namespace", .owner = MODES_USER, .prefix = OUTER_ONE, .root = MODES_USER,
+	    .other_error = EINVAL, .device_error = EPERM },
+	{ .name = "outer chroot", .owner = MODES_USER, .args = { "--sandbox=chroot" }, .prefix = OUTER_ONE,
+	    .root = MODES_USER, .other_error = EINVAL, .device_error = EPERM },
+	{ .name = "outer none", .owner = MODES_USER, .args = { "--sandbox=none" }, .prefix = OUTER_ONE,
+	    .root = MODES_USER, .other_error = EINVAL, .device_error = EPERM },
+	{ .name = "outer ranges namespace", .owner = MODES_USER, .prefix = OUTER_RANGES, .root = MODES_SUBID,
+	    .other = MODES_SUBID + 1000, .device_error = EPERM },
+	{ .name = "outer ranges chroot", .owner = MODES_USER, .args = { "--sandbox=chroot" }, .prefix = OUTER_RANGES,
+	    .root = MODES_SUBID, .other = MODES_SUBID + 1000, .device_error = EPERM },
 };
 const int modes_n = sizeof(modes) / sizeof(modes[0]);
+const int modes_documented_n = 10;
 
 static void
 must(bool ok, const char *what)
@@ -118,14 +134,32 @@ modes_prefix(const char *const *words)
 	return i > 0 ? prefix : NULL;
 }
 
+const struct mode *
+modes_named(const char *name)
+{
+	int i;
+
+	for (i = 0; i < modes_n; i++)
+		if (strcmp(modes[i].name, name) == 0)
+			return &modes[i];
+	ck_abort_msg("no mode %s", name);
+	return NULL;
+}
+
 void
 modes_start(const struct mode *m, const char *const *more)
 {
+	modes_start_in_group(m, more, 0);
+}
+
+void
+modes_start_in_group(const struct mode *m, const char *const *more, gid_t group)
+{
 	const char *args[MAX_ARGS] = { "--front-user=nobody", "--worker-deaths=1000", "--worker-window=1" };
-	struct vmm_opts opts = { .stage = VMM_RUNNING, .args = args, .owner = m->owner };
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .args = args, .owner = m->owner, .group = group };
 	int n = 3, i;
 
-	/* Only root has the choice. */
+	/* Only root has the choice, and nobody is nobody in a namespace of one id. */
 	if (m->owner != 0)
 		args[0] = "--fd-donation=always";
 	for (i = 0; i < 4 && m->args[i] != NULL; i++)

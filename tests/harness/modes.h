@@ -29,12 +29,18 @@ struct mode {
 
 extern const struct mode modes[];
 extern const int modes_n;
+extern const int modes_documented_n;	/* the first so many are in SECURITY.md */
 
 /* Give the programs of these tests the user. Once, in main(). */
 void modes_init(void);
 
 /* Start the daemon in this mode with two clients, INIT done. more: further arguments, or NULL. */
 void modes_start(const struct mode *m, const char *const *more);
+/* The same by a caller who is in this group too. */
+void modes_start_in_group(const struct mode *m, const char *const *more, gid_t group);
+
+/* The mode of that name. */
+const struct mode *modes_named(const char *name);
 
 /* What runs the daemon, with the path of "deny" in it; NULL if nothing does. Valid until the next call. */
 const char *const *modes_prefix(const char *const *words);

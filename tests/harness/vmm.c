@@ -63,8 +63,9 @@ make_dirs(struct vmm *v)
 	/* Guest users other than root create files in the share. */
 	if (chmod(v->dir, 0755) < 0 || mkdir(v->share, 0777) < 0 || chmod(v->share, 0777) < 0)
 		return -errno;
-	/* A daemon of somebody else's makes its socket here. */
-	if (owner != 0 && (chown(v->dir, owner, owner) < 0 || chown(v->share, owner, owner) < 0))
+	/* A daemon of somebody else's makes its socket here; what runs it may change its ids. */
+	if (owner != 0 && (chown(v->dir, owner, owner) < 0 || chown(v->share, owner, owner) < 0 ||
+	    chmod(v->dir, 0777) < 0))
 		return -errno;
 	if (v->opts.mount_share != NULL) {
 		v->mounted = true;
@@ -112,7 +113,7 @@ exec_daemon(struct vmm *v, char **argv)
 		argv[i] = with_dir(v, argv[i]);
 	if (v->opts.child != NULL)
 		v->opts.child(v);
-	if (owner != 0 && (setgroups(0, NULL) < 0 || setresgid(owner, owner, owner) < 0 ||
+	if (owner != 0 && (setgroups(v->opts.group != 0, &v->opts.group) < 0 || setresgid(owner, owner, owner) < 0 ||
 	    setresuid(owner, owner, owner) < 0))
 		_exit(126);
 	/* Cleared by a change of uid. */

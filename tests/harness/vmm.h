@@ -153,6 +153,7 @@ struct vmm_opts {
 	int (*mount_share)(const struct vmm *v);
 	const char *const *prefix;	/* what runs the daemon (and execs it), e.g. setpriv; or NULL */
 	uid_t owner;			/* who runs the daemon, and owns the share, also as gid; 0 = $HARNESS_OWNER or root */
+	gid_t group;			/* a supplementary group of the owner's; 0 = none */
 };
 
 struct vmm_queue {

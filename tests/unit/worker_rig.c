@@ -207,14 +207,14 @@ rig_wait_exit(void)
 {
 	int status;
 
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 5000; i++) {
 		if (waitpid(rig.pid, &status, WNOHANG) == rig.pid) {
 			rig.pid = 0;
 			while (hear(0))
 				;
 			return status;
 		}
-		usleep(10000);
+		usleep(1000);
 	}
 	return -1;
 }
