@@ -72,6 +72,17 @@ fds_fit(const union message *m, size_t n, size_t nfds, bool cut)
 	return fits(m, n, sizeof(m->put.e[0])) && nfds <= m->h.count && (nfds == m->h.count || cut);
 }
 
+static void
+forget(struct vault_store *s, uint32_t op, uint64_t id)
+{
+	if (op == VAULT_FORGET)
+		vault_store_forget(s, id);
+	else if (op == VAULT_UNPIN)
+		vault_store_unpin(s, id);
+	else
+		vault_store_drop(s, id);
+}
+
 /* A put message of n bytes with nfds fds. cut: the kernel had no numbers for the last of its fds. */
 static const char *
 take_put(struct vault_store *s, const union message *m, size_t n, int *fds, size_t nfds, bool cut)
@@ -99,12 +110,7 @@ take_put(struct vault_store *s, const union message *m, size_t n, int *fds, size
 		if (!fits(m, n, sizeof(m->nodes.node[0])) || nfds != 0 || cut)
 			return "forget: wrong size or fds";
 		for (uint32_t i = 0; i < m->h.count; i++)
-			if (m->h.op == VAULT_FORGET)
-				vault_store_forget(s, m->nodes.node[i]);
-			else if (m->h.op == VAULT_UNPIN)
-				vault_store_unpin(s, m->nodes.node[i]);
-			else
-				vault_store_drop(s, m->nodes.node[i]);
+			forget(s, m->h.op, m->nodes.node[i]);
 		return NULL;
 	case VAULT_HOLD:
 		if (n != sizeof(m->hold) || m->h.count != 1 || nfds > 1 || (nfds == 0 && !cut))

@@ -180,7 +180,7 @@ enum vault_op {
 	VAULT_HOLD, /* struct vault_hold: keep this open directory until DROP (or RESET) */
 	VAULT_DROP, /* struct vault_nodes: file handles instead of nodes */
 	VAULT_FETCH, /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
-	VAULT_UNPIN /* struct vault_nodes: these have a name by now; their handles will do */
+	VAULT_UNPIN /* struct vault_nodes: they have names, a handle brings them back */
 };
 
 #define VAULT_BATCH 64u
@@ -204,7 +204,7 @@ struct vault_put { /* h.count fds, each O_PATH, in order; message ends behind el
 	struct vault_put1 e[VAULT_BATCH];
 };
 
-struct vault_nodes { /* FORGET and GET; message ends behind element count-1 */
+struct vault_nodes { /* FORGET, UNPIN and GET; message ends behind element count-1 */
 	struct vault_hdr h;
 	uint64_t node[VAULT_BATCH];
 };

@@ -69,12 +69,7 @@ keep_gifts(struct lane *l)
 	for (unsigned i = 0; i < l->ngifts; i++) {
 		struct lane_gift *g = &l->gift[i];
 
-		struct inode *in = inode_by_node(g->node);
-
 		g->reply->flags &= (uint16_t)~RPC_F_FD;
-		if (in != NULL)
-			inode_set(in, INODE_SERVED);
-		inode_put(in);
 		/* Not cached for want of memory: the first request on it opens it again. */
 		if (handle_add(g->fh, g->node, g->fd, false, false) != 0)
 			log_debug("a handle was not cached");

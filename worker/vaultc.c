@@ -25,9 +25,11 @@
 #define MOUNTS_MAX 1024u
 #define SEND_TRIES 250
 #define SEND_WAIT_MS 2
+#define PIN_LOCKS 16u
 
 static int put_sock = -1, get_sock = -1;
 static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t pin_locks[PIN_LOCKS];
 static uint32_t mounts[MOUNTS_MAX]; /* announced, under mount_lock */
 static unsigned nmounts;
 
@@ -36,6 +38,8 @@ vault_init(int put, int get)
 {
 	put_sock = put;
 	get_sock = get;
+	for (unsigned i = 0; i < PIN_LOCKS; i++)
+		pthread_mutex_init(&pin_locks[i], NULL);
 }
 
 /* Returns 0 or -ETOOMANYREFS. */
@@ -161,74 +165,62 @@ flush_puts(struct lane *l)
 	l->nputs = 0;
 }
 
-static void
-pin_one(const struct inode *in)
+/* Which of the two messages about an inode comes last in the queue, and what its flag says, change together. */
+static pthread_mutex_t *
+pin_lock(const struct inode *in)
+{
+	return &pin_locks[in->node % PIN_LOCKS];
+}
+
+static int
+send_pin(const struct inode *in)
 {
 	struct vault_put m = { .h = { .op = VAULT_PIN, .count = 1 } };
 	int fd = inode_fd(in);
 
 	m.e[0].node = in->node;
 	m.e[0].mnt_id = in->key.mnt;
-	if (send_put(&m, offsetof(struct vault_put, e) + sizeof(m.e[0]), &fd, 1) != 0)
-		log_debug("vault: an inode was not pinned");
-}
-
-void
-vault_pin_now(struct lane *l, struct inode *in, struct inode *dir)
-{
-	if (!inode_has(in, INODE_VAULTED)) {
-		vault_put(l, in, dir);
-		vault_flush(l);
-	}
-	if (inode_has(in, INODE_VAULTED))
-		pin_one(in);
+	return send_put(&m, offsetof(struct vault_put, e) + sizeof(m.e[0]), &fd, 1);
 }
 
 void
 vault_pin(struct lane *l, struct inode *in, struct inode *dir)
 {
-	vault_put(l, in, dir);
-	if (inode_has(in, INODE_PRIVATE))
-		return;
-	if (l->npins == VAULT_BATCH)
+	if (!inode_has(in, INODE_VAULTED)) {
+		vault_put(l, in, dir);
 		vault_flush(l);
-	atomic_fetch_add(&in->refs, 1);
-	l->pin[l->npins++] = in;
+	}
+	/* What it does not know cannot be pinned; what has no handle it keeps open anyway. */
+	if (!inode_has(in, INODE_VAULTED) || !inode_has(in, INODE_HANDLE))
+		return;
+	pthread_mutex_lock(pin_lock(in));
+	if (!inode_has(in, INODE_VAULT_PIN)) {
+		if (send_pin(in) == 0)
+			inode_set(in, INODE_VAULT_PIN);
+		else
+			log_debug("vault: an inode was not pinned");
+	}
+	pthread_mutex_unlock(pin_lock(in));
 }
 
-void
-vault_unpin(struct lane *l, const struct inode *in)
+bool
+vault_unpin(struct inode *in)
 {
 	struct vault_nodes m = { .h = { .op = VAULT_UNPIN, .count = 1 } };
+	bool was;
 
-	/* Behind the pin, which may still wait. */
-	vault_flush(l);
-	m.node[0] = in->node;
-	if (send_put(&m, offsetof(struct vault_nodes, node) + sizeof(m.node[0]), NULL, 0) != 0)
-		fatalx("vault: unpin failed");
-}
-
-static void
-flush_pins(struct lane *l)
-{
-	struct vault_put m = { .h = { .op = VAULT_PIN } };
-	int fd[VAULT_BATCH];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < l->npins; i++) {
-		/* What could not be put is not known there. */
-		if (!inode_has(l->pin[i], INODE_VAULTED))
-			continue;
-		m.e[n].node = l->pin[i]->node;
-		m.e[n].mnt_id = l->pin[i]->key.mnt;
-		fd[n++] = inode_fd(l->pin[i]);
+	pthread_mutex_lock(pin_lock(in));
+	/* Earlier workers may have pinned what they knew. */
+	was = inode_has(in, INODE_VAULT_PIN) || inode_has(in, INODE_RESTORED);
+	if (was) {
+		inode_clear(in, INODE_VAULT_PIN);
+		m.node[0] = in->node;
+		if (send_put(&m, offsetof(struct vault_nodes, node) + sizeof(m.node[0]), NULL, 0) !=
+		    0)
+			fatalx("vault: unpin failed");
 	}
-	m.h.count = n;
-	if (n > 0 && send_put(&m, offsetof(struct vault_put, e) + n * sizeof(m.e[0]), fd, n) != 0)
-		log_debug("vault: %u inodes were not pinned", n);
-	for (unsigned i = 0; i < l->npins; i++)
-		inode_put(l->pin[i]);
-	l->npins = 0;
+	pthread_mutex_unlock(pin_lock(in));
+	return was;
 }
 
 static void
@@ -248,9 +240,6 @@ vault_flush(struct lane *l)
 {
 	if (l->nputs > 0)
 		flush_puts(l);
-	/* Before forgets: a node may be among both. */
-	if (l->npins > 0)
-		flush_pins(l);
 	if (l->nforgets > 0)
 		flush_forgets(l);
 }

@@ -75,9 +75,10 @@ START_TEST(test_pin)
 	rig_assert_same(rig_get_node(&r, 2), dup(keep));
 	/* The new worker reports it again: nothing changes. */
 	rig_put_node(&r, 2, r.mnt, dup(keep));
-	rig_assert_same(rig_get_node(&r, 2), keep);
+	rig_assert_same(rig_get_node(&r, 2), dup(keep));
 	rig_forget(&r, 2);
 	ck_assert_int_eq(rig_get_node(&r, 2), -EBADF);
+	close(keep);
 	ck_assert_int_eq(rig_settled_fds(&r), before);
 	ck_assert(!rig_breached(&r, 0));
 	rig_end(&r);
@@ -130,6 +131,35 @@ START_TEST(test_unpin)
 	rig_assert_same(rig_get_node(&r, 2), dup(keep));
 	ck_assert_uint_eq(rig_find_node(&r, r.mnt, keep), 2);
 	rig_forget(&r, 2);
+	ck_assert(!rig_breached(&r, 0));
+	rig_end(&r);
+}
+END_TEST
+
+/* A pin is given back when its inode keeps a name; the node stays, and can be pinned again. */
+START_TEST(test_pin_given_back)
+{
+	const uint64_t nodes[] = { 2, 3, 99 };
+	struct rig r;
+	int before;
+
+	rig_begin(&r, places[_i], 0, 100);
+	rig_put_mount(&r, r.mnt, r.dir);
+	rig_make_file(&r, "a");
+	before = rig_settled_fds(&r);
+	rig_put_node(&r, 2, r.mnt, rig_path_fd(&r, "a"));
+	pin(&r, 2, rig_path_fd(&r, "a"));
+	ck_assert_int_eq(rig_settled_fds(&r), before + 1);
+	/* Also of nodes without one, and of unknown ones. */
+	rig_send_nodes(r.put, VAULT_UNPIN, nodes, 3);
+	rig_send_nodes(r.put, VAULT_UNPIN, nodes, 1);
+	ck_assert_int_eq(rig_settled_fds(&r), before);
+	rig_assert_same(rig_get_node(&r, 2), rig_path_fd(&r, "a"));
+	pin(&r, 2, rig_path_fd(&r, "a"));
+	ck_assert_int_eq(rig_settled_fds(&r), before + 1);
+	ck_assert_int_eq(unlinkat(r.dir, "a", 0), 0);
+	rig_send_nodes(r.put, VAULT_UNPIN, nodes, 1);
+	ck_assert_int_eq(rig_get_node(&r, 2), -ESTALE);
 	ck_assert(!rig_breached(&r, 0));
 	rig_end(&r);
 }
@@ -482,6 +512,7 @@ main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, test_pin, 0, countof(places));
 	tcase_add_loop_test(t, test_unpin, 0, countof(places));
+	tcase_add_loop_test(t, test_pin_given_back, 0, countof(places));
 	tcase_add_test(t, test_pin_budget);
 	tcase_add_loop_test(t, test_find, 0, countof(places));
 	tcase_add_test(t, test_find_kept);
