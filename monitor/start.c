@@ -188,8 +188,8 @@ start_worker(int ctl, const struct options *o, const struct start_worker *w)
 		.first_node = NODE_FIRST(w->incarnation),
 		.incarnation = w->incarnation,
 	};
-	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal }, r;
-	size_t nfds = 4;
+	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal, w->lifeline }, r;
+	size_t nfds = 5;
 
 	for (uint32_t i = 0; i < l->n; i++)
 		fds[nfds++] = l->worker[i];
@@ -243,4 +243,4 @@ start_front(int ctl, const struct options *o, const struct lanes *l, int conn, u
 	return r != 0 ? fail("cannot send to the front process", -r) : 0;
 }
 
-static_assert(5 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");
+static_assert(6 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");

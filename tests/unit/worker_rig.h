@@ -46,7 +46,7 @@ struct rig {
 	bool	own_share;
 	struct rig_options opt;
 	pid_t	pid;
-	int	ctl, mntns;
+	int	ctl, mntns, lifeline;
 	struct rig_lane lane[RIG_LANES];
 	uint32_t incarnation;
 	int	journal_fd;
