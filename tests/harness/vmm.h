@@ -144,6 +144,7 @@ struct vmm_opts {
 	bool no_reply_ack;
 	bool call_pipe;			/* call fds are pipes (as UML's are) */
 	unsigned int share_mib;		/* mount a tmpfs of this size as the share; 0 = none */
+	unsigned int ext4_mib;		/* an ext4 on a loop device */
 };
 
 struct vmm_queue {
@@ -247,8 +248,9 @@ void vmm_print_log(const struct vmm *v);
 /* Bytes in the daemon's log. */
 long vmm_log_size(const struct vmm *v);
 
-/* True if the last MiB of the log holds `text`. */
+/* True if the last MiB of the log holds `text`. How often it does. */
 bool vmm_log_has(const struct vmm *v, const char *text);
+unsigned int vmm_log_count(const struct vmm *v, const char *text);
 
 /* Milliseconds of the monotonic clock. */
 long vmm_now_ms(void);
