@@ -13,6 +13,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -22,6 +24,7 @@
 
 struct start {
 	int fd;
+	bool alone;
 	sem_t up;
 };
 
@@ -31,9 +34,15 @@ lifeline_main(void *arg)
 	struct start *s = arg;
 	const unsigned fd = (unsigned)s->fd;
 
-	if (unshare(CLONE_FILES) == -1 || (fd > 0 && close_range(0, fd - 1, 0) == -1) ||
-	    close_range(fd + 1, UINT_MAX, 0) == -1)
-		fatal("a file table for the lifeline");
+	/* Containers that may not make namespaces are often denied unshare() altogether. */
+	s->alone = unshare(CLONE_FILES) == 0;
+	if (!s->alone) {
+		log_debug("lifeline: unshare: %s", strerrordesc_np(errno));
+		sem_post(&s->up);
+		return NULL;
+	}
+	if ((fd > 0 && close_range(0, fd - 1, 0) == -1) || close_range(fd + 1, UINT_MAX, 0) == -1)
+		fatal("close_range");
 	sem_post(&s->up);
 	for (;;)
 		poll(NULL, 0, -1);
@@ -56,5 +65,7 @@ lifeline_start(int fd)
 		continue;
 	sem_destroy(&s.up);
 	pthread_attr_destroy(&attr);
-	fd_close(&fd);
+	/* Else it ends with the process, as everything does. */
+	if (s.alone)
+		fd_close(&fd);
 }

@@ -3,7 +3,10 @@
 #ifndef WORKER_LIFELINE_H
 #define WORKER_LIFELINE_H
 
-/* Start the thread that alone keeps fd (taken over). Before the seal; as root or with any other identity. */
+/*
+ * Start the thread that alone keeps fd (taken over). Before the seal. Where threads cannot have a file table of their own
+ * fd stays open here, and tells no more than the end of the process does.
+ */
 void lifeline_start(int fd);
 
 #endif

@@ -279,13 +279,13 @@ START_TEST(not_replaced)
 }
 END_TEST
 
+/* Also the threads of a process whose main thread is a zombie, which is not among the living. */
 static bool
 all_gone(void *arg)
 {
 	struct vmm_proc procs[VMM_MAX_PROCS];
 
-	(void)arg;
-	return vmm_procs(hv, procs, VMM_MAX_PROCS) == 0;
+	return vmm_procs(hv, procs, VMM_MAX_PROCS) == 0 && !hangs(arg);
 }
 
 /*
@@ -312,12 +312,11 @@ START_TEST(terminated)
 	ck_assert(WIFEXITED(hv->wait_status) && WEXITSTATUS(hv->wait_status) == 1);
 	ck_assert(access(hv->sock_path, F_OK) != 0);
 	ck_assert(vmm_log_has(hv, front ? "the front process is killed but hangs" : "the worker process is killed but hangs"));
-	/* Its main thread is a zombie already, so that it is not among the living. */
+	/* Of the living: its main thread is a zombie. */
 	ck_assert_uint_eq(vmm_procs(hv, procs, VMM_MAX_PROCS), 0);
 	ck_assert(hangs(&pid));
 	thaw();
-	ck_assert(h_eventually(all_gone, NULL, VMM_TIMEOUT_MS));
-	ck_assert(!hangs(&pid));
+	ck_assert(h_eventually(all_gone, &pid, VMM_TIMEOUT_MS));
 	OK(pthread_join(thread, NULL));
 	ck_assert_int_eq(result, FC_BROKEN);
 	h_abandon();
