@@ -183,6 +183,43 @@ before_removal(struct lane *l, struct inode *victim, const struct statx *st, str
 		vault_pin(l, victim, dir);
 }
 
+/* What an UNLINK will take the last name from, if that can be said now, with a reference; or NULL. */
+static struct inode *
+victim_ahead(const struct rpc_hdr *h)
+{
+	struct inode *dir = inode_by_node(((const struct rpc_node *)h)->node), *victim = NULL;
+	struct statx st;
+
+	if (dir != NULL && inode_fd(dir) >= 0 &&
+	    resolve_known(inode_fd(dir), rpc_name1(RPC_REQUEST, h), &victim, &st) == 0 &&
+	    victim != NULL && (victim->type == S_IFDIR || st.stx_nlink > 1)) {
+		inode_put(victim);
+		victim = NULL;
+	}
+	inode_put(dir);
+	return victim;
+}
+
+void
+ops_ahead(struct lane *l)
+{
+	struct inode *victim[RPC_BATCH_MAX];
+	unsigned unlinks = 0, n = 0;
+	struct rpc_hdr *h;
+
+	for (h = rpc_first(l->in); h != NULL; h = rpc_next(l->in, h))
+		unlinks += h->op == RPC_UNLINK;
+	if (unlinks < 2 || (ops_device()->flags & DEV_READONLY) != 0)
+		return;
+	for (h = rpc_first(l->in); h != NULL; h = rpc_next(l->in, h)) {
+		if (h->op == RPC_UNLINK && (victim[n] = victim_ahead(h)) != NULL)
+			n++;
+	}
+	vault_pin_all(victim, n);
+	while (n > 0)
+		inode_put(victim[--n]);
+}
+
 static bool
 is_nameless(const struct inode *in)
 {

@@ -184,6 +184,7 @@ serve_batch(struct lane *l)
 	journal_batch(&l->journal, rpc_first(l->in));
 	if (inode_may_miss())
 		resolve_batch(l->in);
+	ops_ahead(l);
 	for (h = rpc_first(l->in); h != NULL; h = next) {
 		next = rpc_next(l->in, h);
 		CRASH_POISON(h);

@@ -24,12 +24,12 @@
 
 #define MOUNTS_MAX 1024u
 #define SEND_TRIES 250
+#define FIND_TRIES 2500 /* nothing else can be done than to fail a request of the guest */
 #define SEND_WAIT_MS 2
-#define PIN_LOCKS 16u
 
 static int put_sock = -1, get_sock = -1;
-static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t pin_locks[PIN_LOCKS];
+static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER,
+		       pin_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t mounts[MOUNTS_MAX]; /* announced, under mount_lock */
 static unsigned nmounts;
 
@@ -38,17 +38,15 @@ vault_init(int put, int get)
 {
 	put_sock = put;
 	get_sock = get;
-	for (unsigned i = 0; i < PIN_LOCKS; i++)
-		pthread_mutex_init(&pin_locks[i], NULL);
 }
 
 /* Returns 0 or -ETOOMANYREFS. */
 static int
-send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds)
+send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds, int tries)
 {
 	int r = 0;
 
-	for (int i = 0; i < SEND_TRIES; i++) {
+	for (int i = 0; i < tries; i++) {
 		r = msg_send(sock, msg, len, fds, nfds, 0);
 		if (r != -ETOOMANYREFS)
 			break;
@@ -66,7 +64,7 @@ send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds)
 static int
 send_put(const void *msg, size_t len, const int *fds, size_t nfds)
 {
-	return send_fds(put_sock, msg, len, fds, nfds);
+	return send_fds(put_sock, msg, len, fds, nfds, SEND_TRIES);
 }
 
 static bool
@@ -165,22 +163,39 @@ flush_puts(struct lane *l)
 	l->nputs = 0;
 }
 
-/* Which of the two messages about an inode comes last in the queue, and what its flag says, change together. */
-static pthread_mutex_t *
-pin_lock(const struct inode *in)
+/* The queue and the flags agree on what was said last about an inode: pin_lock is held from one to the other. */
+static int
+send_pins(struct inode *const *in, unsigned n)
 {
-	return &pin_locks[in->node % PIN_LOCKS];
+	struct vault_put m = { .h = { .op = VAULT_PIN, .count = n } };
+	int fd[VAULT_BATCH];
+
+	for (unsigned i = 0; i < n; i++) {
+		m.e[i].node = in[i]->node;
+		m.e[i].mnt_id = in[i]->key.mnt;
+		fd[i] = inode_fd(in[i]);
+	}
+	return send_put(&m, offsetof(struct vault_put, e) + n * sizeof(m.e[0]), fd, n);
 }
 
-static int
-send_pin(const struct inode *in)
+void
+vault_pin_all(struct inode *const *in, unsigned n)
 {
-	struct vault_put m = { .h = { .op = VAULT_PIN, .count = 1 } };
-	int fd = inode_fd(in);
+	struct inode *todo[VAULT_BATCH];
+	unsigned k = 0;
 
-	m.e[0].node = in->node;
-	m.e[0].mnt_id = in->key.mnt;
-	return send_put(&m, offsetof(struct vault_put, e) + sizeof(m.e[0]), &fd, 1);
+	pthread_mutex_lock(&pin_lock);
+	/* What it does not know cannot be pinned; what has no handle it keeps open anyway. */
+	for (unsigned i = 0; i < MIN(n, VAULT_BATCH); i++)
+		if (inode_has(in[i], INODE_VAULTED) && inode_has(in[i], INODE_HANDLE) &&
+		    !inode_has(in[i], INODE_VAULT_PIN))
+			todo[k++] = in[i];
+	if (k > 0 && send_pins(todo, k) == 0) {
+		for (unsigned i = 0; i < k; i++)
+			inode_set(todo[i], INODE_VAULT_PIN);
+	} else if (k > 0)
+		log_debug("vault: %u inodes were not pinned", k);
+	pthread_mutex_unlock(&pin_lock);
 }
 
 void
@@ -190,17 +205,7 @@ vault_pin(struct lane *l, struct inode *in, struct inode *dir)
 		vault_put(l, in, dir);
 		vault_flush(l);
 	}
-	/* What it does not know cannot be pinned; what has no handle it keeps open anyway. */
-	if (!inode_has(in, INODE_VAULTED) || !inode_has(in, INODE_HANDLE))
-		return;
-	pthread_mutex_lock(pin_lock(in));
-	if (!inode_has(in, INODE_VAULT_PIN)) {
-		if (send_pin(in) == 0)
-			inode_set(in, INODE_VAULT_PIN);
-		else
-			log_debug("vault: an inode was not pinned");
-	}
-	pthread_mutex_unlock(pin_lock(in));
+	vault_pin_all(&in, 1);
 }
 
 bool
@@ -209,7 +214,7 @@ vault_unpin(struct inode *in)
 	struct vault_nodes m = { .h = { .op = VAULT_UNPIN, .count = 1 } };
 	bool was;
 
-	pthread_mutex_lock(pin_lock(in));
+	pthread_mutex_lock(&pin_lock);
 	/* Earlier workers may have pinned what they knew. */
 	was = inode_has(in, INODE_VAULT_PIN) || inode_has(in, INODE_RESTORED);
 	if (was) {
@@ -219,7 +224,7 @@ vault_unpin(struct inode *in)
 		    0)
 			fatalx("vault: unpin failed");
 	}
-	pthread_mutex_unlock(pin_lock(in));
+	pthread_mutex_unlock(&pin_lock);
 	return was;
 }
 
@@ -360,7 +365,7 @@ ask_find(struct vault_put *q, const int *fd, uint32_t n, struct vault_nodes *m)
 	q->h.op = VAULT_FIND;
 	q->h.count = n;
 	pthread_mutex_lock(&get_lock);
-	r = send_fds(get_sock, q, len, fd, n);
+	r = send_fds(get_sock, q, len, fd, n, FIND_TRIES);
 	if (r == 0)
 		got = msg_recv(get_sock, m, sizeof(*m), NULL, NULL, NULL, 0);
 	pthread_mutex_unlock(&get_lock);

@@ -30,6 +30,8 @@ void vault_forget(struct lane *, uint64_t node);
  * returns. Nothing happens if it is pinned already. dir: the directory it was found in.
  */
 void vault_pin(struct lane *, struct inode *, struct inode *dir);
+/* The same for n (<= VAULT_BATCH) inodes that the vault knows, in one message. */
+void vault_pin_all(struct inode *const *, unsigned n);
 /*
  * It has a name after all: its handle will bring it back. Returns true if it may have been pinned: and it may have lost
  * the name meanwhile, by another lane that relied on the pin.

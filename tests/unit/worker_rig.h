@@ -54,7 +54,7 @@ struct rig {
 	char	log[4096];		/* what the worker said until READY, and at its end */
 	/* what the vault counted */
 	_Atomic unsigned puts, repeated, forgets, gets, got, resets, mounts;
-	_Atomic unsigned pins, unpins, finds, found, holds, drops, fetches;
+	_Atomic unsigned pins, pin_messages, unpins, finds, found, holds, drops, fetches;
 };
 
 extern struct rig rig;

@@ -201,6 +201,7 @@ vault_take(void *buf, size_t n, int *fds, size_t nfds)
 	case VAULT_PIN:
 		if (nfds != h->count)
 			_exit(97);
+		rig.pin_messages++;
 		for (unsigned i = 0; i < h->count; i++)
 			vault_pin1(p->e[i].node, fds[i]);
 		break;
