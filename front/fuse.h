@@ -107,6 +107,12 @@ void attr_to_fuse(struct fuse_attr *, const struct rpc_attr *);
 int entry_to_fuse(struct request *, const struct lane *, struct fuse_entry_out *,
     const struct rpc_entry_body *) ATTR_MUSTCHECK;
 
+/*
+ * lies.c: What is wrong with this reply, whose form rpc_check() has accepted, to r on l; or NULL. After NULL a listing
+ * stands checked in the queue's bulk buffer until the next reply.
+ */
+const char *reply_lie(const struct request *, const struct lane *, const struct rpc_hdr *);
+
 /* fuse.c: Take one NUL-terminated name from var. Returns 0, -EINVAL (no NUL), or what rpc_check_name() says. */
 int fuse_name(
     enum rpc_kind, const char **var, size_t *varlen, const char **name, size_t *len) ATTR_MUSTCHECK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * READDIR and READDIRPLUS. The worker writes records into the arena whose sizes are those of FUSE's; they are copied
- * once into private memory, checked, translated in place and copied to the guest.
+ * once into private memory and checked (lies.c), translated in place and copied to the guest.
  * Runs in: front, queue threads. Records written by: the worker, which may be hostile.
  */
 #include <errno.h>
@@ -20,23 +20,6 @@ static_assert(sizeof(struct rpc_dirent) == FUSE_NAME_OFFSET &&
     "a dirent needs no translation");
 static_assert(sizeof(struct fuse_entry_out) == sizeof(struct rpc_direntplus),
     "a plus entry is translated in place");
-
-/* The size of the dirent at p, of which n bytes are there; a wrong one is the worker's lie. */
-static size_t
-dirent_size(const uint8_t *p, size_t n)
-{
-	struct rpc_dirent d;
-
-	if (n < sizeof(d))
-		fatalx("short directory entry from the worker");
-	memcpy(&d, p, sizeof(d));
-	if (d.namelen == 0 || d.namelen > RPC_NAME_MAX || DIRENT_SIZE(d.namelen) > n)
-		fatalx("bad directory entry from the worker");
-	if (memchr(p + sizeof(d), '/', d.namelen) != NULL ||
-	    memchr(p + sizeof(d), '\0', d.namelen) != NULL)
-		fatalx("bad name in a directory entry from the worker");
-	return DIRENT_SIZE(d.namelen);
-}
 
 static void
 translate_plus(struct request *r, const struct lane *l, uint8_t *p)
@@ -68,19 +51,13 @@ readdir_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 		reply_error(r, h->error);
 		return;
 	}
-	if (w->count > r->size)
-		fatalx("the worker wrote more than there is room for");
 	n = (size_t)w->count;
-	memcpy(buf, l->arena + r->aoff, n);
-	while (at < n) {
-		size_t entry = plus ? sizeof(struct rpc_direntplus) : 0;
+	while (plus && at < n) {
+		struct rpc_dirent d;
 
-		if (n - at < entry)
-			fatalx("short directory entry from the worker");
-		entry += dirent_size(buf + at + entry, n - at - entry);
-		if (plus)
-			translate_plus(r, l, buf + at);
-		at += entry;
+		translate_plus(r, l, buf + at);
+		memcpy(&d, buf + at + sizeof(struct rpc_direntplus), sizeof(d));
+		at += sizeof(struct rpc_direntplus) + DIRENT_SIZE(d.namelen);
 	}
 	reply_body(r, buf, n);
 }

@@ -107,7 +107,7 @@ lane_begin(struct lane *l)
 	rpc_begin(&l->b, l->tx[l->tx_msg]);
 }
 
-void
+bool
 lane_send(struct lane *l)
 {
 	struct timespec now;
@@ -115,7 +115,7 @@ lane_send(struct lane *l)
 	size_t n;
 
 	if (l->b.count == 0 || (n = rpc_finish(&l->b)) == 0)
-		return;
+		return true;
 	head = (void *)l->tx[l->tx_msg];
 	head->cpu = (uint16_t)sched_getcpu();
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -128,7 +128,5 @@ lane_send(struct lane *l)
 	}
 	l->inflight += l->b.count;
 	l->b.count = 0;
-	/* A peer that is gone shows at the next receive. */
-	if (msg_send(l->sock, head, n, NULL, 0, 0) != 0)
-		return;
+	return msg_send(l->sock, head, n, NULL, 0, 0) == 0;
 }

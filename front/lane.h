@@ -34,6 +34,7 @@ struct lane {
 	/* The worker's death (front/restart.c, front/replay.c) */
 	uint32_t incarnation; /* of the worker at the other end */
 	bool dead; /* read to its end: wait for the next worker */
+	bool lied; /* dead because of what its worker said */
 	bool replaying; /* one by one; nothing new meanwhile */
 	uint8_t replay_msg; /* where in tx[] the replay is */
 	uint32_t replay_at;
@@ -59,8 +60,8 @@ void lane_begin(struct lane *);
 
 /*
  * Send the message under construction, if any. If the worker is gone, the message counts as sent all the same: it is
- * unanswered, and the next worker will hear it.
+ * unanswered, and the next worker will hear it. Returns false if the worker has closed its end.
  */
-void lane_send(struct lane *);
+bool lane_send(struct lane *);
 
 #endif

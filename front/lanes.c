@@ -5,10 +5,12 @@
  * Packing: while requests are served fast, a queue fills one lane, so that a batch costs one message and one wake-up;
  * when the average service time says that they block (cold disk, NFS), they are spread over all its lanes.
  *
- * Runs in: front, the queue's thread. Replies are written by the worker, which may be hostile: a reply that breaks the
- * protocol, or answers what was not asked, ends the session.
+ * Runs in: front, the queue's thread. Replies are written by the worker, which may be hostile: one that breaks the
+ * protocol, or answers what was not asked, is a lie. Nothing follows from it, the lane is not read any more, and the
+ * monitor replaces the worker.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,8 +19,9 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
-#include "front/front.h"
+#include "front/fuse.h"
 #include "front/pool.h"
+#include "front/restart.h"
 
 #define SLOW_NS 100000u /* a service time above this spreads */
 
@@ -128,8 +131,8 @@ void
 lanes_flush(struct queue *q)
 {
 	for (unsigned i = 0; i < q->nlanes; i++)
-		if (!q->lane[i]->dead && !q->lane[i]->replaying)
-			lane_send(q->lane[i]);
+		if (!q->lane[i]->dead && !q->lane[i]->replaying && !lane_send(q->lane[i]))
+			restart_broken(q->lane[i], BROKEN_CLOSED);
 }
 
 /* A message is answered to its end: learn how long a request of it took. */
@@ -145,14 +148,14 @@ learn(struct queue *q, const struct lane *l, uint8_t msg)
 	q->service_ns = (uint32_t)(q->service_ns + diff / 8);
 }
 
-static int
-checked_file(struct lane *l, int fd)
+/* Without asking a server: the type never changes. */
+static bool
+is_file(int fd)
 {
-	struct stat st;
+	struct statx st;
 
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
-		fatalx("lane %u: the worker donated something that is no regular file", l->index);
-	return fd;
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
+	    S_ISREG(st.stx_mode);
 }
 
 /* For the watch: how long the oldest request on the lane waits now. */
@@ -212,36 +215,58 @@ lanes_fail(struct queue *q, struct request *r, int error)
 	answer(q, r, &h, -1);
 }
 
-static void
+/* Takes over fd. Returns NULL or the lie. */
+static const char *
 take_reply(struct queue *q, struct lane *l, const struct rpc_hdr *h, int fd)
 {
 	uint32_t slot = (uint32_t)h->tag;
 	struct request *r = slot < SLOTS_MAX ? &q->slots[slot] : NULL;
+	const char *lie = NULL;
 
 	/* A request that is to be sent again is not on the wire: nobody can answer it. */
 	if (r == NULL || r->lane != l || r->seq != h->tag >> 32 || r->op != h->op ||
 	    l->left[r->msg] == 0 || !r->on_wire)
-		fatalx("lane %u: reply %s to what was not asked", l->index, rpc_op_name(h->op));
-	answer(q, r, h, fd);
+		lie = "a reply to what was not asked";
+	else if (fd != -1 && !is_file(fd))
+		lie = "an fd of something that is no regular file";
+	else
+		lie = reply_lie(r, l, h);
+	if (lie != NULL)
+		fd_close(&fd);
+	else
+		answer(q, r, h, fd);
+	return lie;
 }
 
-static void
+static const char *
 take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, bool lost)
 {
+	const char *lie = NULL;
 	size_t next_fd = 0;
 
 	if (rpc_check(RPC_REPLY, q->rx, n, lost ? RPC_FDS_LOST : nfds) != 0)
-		fatalx("lane %u: malformed message from the worker", l->index);
-	for (struct rpc_hdr *h = rpc_first(q->rx); h != NULL; h = rpc_next(q->rx, h)) {
+		return "a malformed message";
+	for (struct rpc_hdr *h = rpc_first(q->rx); lie == NULL && h != NULL;
+	     h = rpc_next(q->rx, h)) {
 		int fd = -1;
 
 		/* Fds arrive in order; those the kernel could not deliver are the last ones. */
 		if ((h->flags & RPC_F_FD) != 0 && next_fd < nfds)
-			fd = checked_file(l, fds[next_fd++]);
-		take_reply(q, l, h, fd);
+			fd = fd_take(&fds[next_fd++]);
+		lie = take_reply(q, l, h, fd);
 	}
-	if (next_fd < nfds)
-		fatalx("lane %u: the worker sent fds that belong to nothing", l->index);
+	return lie == NULL && next_fd < nfds ? "fds that belong to nothing" : lie;
+}
+
+static void
+condemn(struct lane *l, const char *lie)
+{
+	static struct log_limit limit;
+
+	if (log_limit(&limit))
+		log_error("lane %u: the worker sent %s", l->index, lie);
+	l->dead = l->lied = true;
+	restart_broken(l, BROKEN_LIE);
 }
 
 /* Take one message from a lane if there is one; at the end of the worker the lane is dead. */
@@ -249,6 +274,7 @@ static bool
 reap_one(struct queue *q, struct lane *l)
 {
 	int fds[RPC_BATCH_MAX], lost = 0;
+	const char *lie;
 	size_t nfds;
 	ssize_t n;
 
@@ -261,11 +287,17 @@ reap_one(struct queue *q, struct lane *l)
 		return false;
 	if (n == 0) {
 		l->dead = true;
+		restart_broken(l, BROKEN_CLOSED);
 		return false;
 	}
 	if (n < 0)
-		fatalx("lane %u: unreadable message from the worker", l->index);
-	take_message(q, l, (size_t)n, fds, nfds, lost != 0);
+		lie = "an unreadable message";
+	else {
+		lie = take_message(q, l, (size_t)n, fds, nfds, lost != 0);
+		fd_close_all(fds, nfds);
+	}
+	if (lie != NULL)
+		condemn(l, lie);
 	return true;
 }
 

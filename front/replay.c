@@ -44,13 +44,24 @@ lane_replay_next(struct queue *q, struct lane *l)
 			head->cpu = (uint16_t)sched_getcpu();
 			r->on_wire = true;
 			l->sent_ns[l->replay_msg] = pace_now();
-			/* A worker that is gone already shows at the next receive. */
 			if (msg_send(l->sock, head, head->len, NULL, 0, 0) != 0)
-				log_debug("lane %u: replay not delivered", l->index);
+				restart_broken(l, BROKEN_CLOSED);
 			return;
 		}
 	}
 	l->replaying = false;
+}
+
+/*
+ * Whether this took effect cannot be known: what the worker did with it was perhaps said behind a lie, and its entry in
+ * the journal may have been used again since.
+ */
+static bool
+is_unknowable(const struct lane *l, const struct request *r)
+{
+	return l->lied &&
+	    ((rpc_op(r->op)->flags & RPC_OP_ONCE) != 0 ||
+		(r->op == RPC_WRITE && (r->ioflags & RPC_IO_APPEND) != 0));
 }
 
 /* All that the dead worker left: count its death against what was on the wire. */
@@ -63,21 +74,23 @@ count_death(struct queue *q, struct lane *l, struct resumed *sum)
 		for (struct rpc_hdr *h = rpc_first(l->tx[i]); h != NULL;
 		     h = rpc_next(l->tx[i], h)) {
 			struct request *r = lanes_outstanding(q, l, i, h);
+			bool was;
 
 			if (r == NULL)
 				continue;
-			if (r->on_wire) {
+			was = r->on_wire;
+			if (was) {
 				r->on_wire = false;
 				r->deaths++;
 				sum->ops |= UINT64_C(1) << (r->op % 64);
 			}
-			if (r->deaths < 2) {
+			if (r->deaths < 2 && !(was && is_unknowable(l, r))) {
 				sum->replayed++;
 				continue;
 			}
-			log_error(
-			    "a %s request was in progress when two workers died: answered EIO",
-			    rpc_op_name(r->op));
+			log_error("a %s request was in progress when %s: answered EIO",
+			    rpc_op_name(r->op),
+			    r->deaths < 2 ? "a worker lied" : "two workers died");
 			sum->failed++;
 			lanes_fail(q, r, -EIO);
 		}
@@ -87,7 +100,7 @@ count_death(struct queue *q, struct lane *l, struct resumed *sum)
 static void
 revive(struct queue *q, struct lane *l, uint64_t next, struct resumed *sum)
 {
-	/* What the dead worker still said counts; the monitor waited for its end. */
+	/* What the dead worker still said counts, unless it lied; the monitor waited for its end. */
 	lanes_drain(q, l);
 	if (!l->dead)
 		fatalx("lane %u: a new worker, but the old one has not ended", l->index);
@@ -95,7 +108,7 @@ revive(struct queue *q, struct lane *l, uint64_t next, struct resumed *sum)
 	fd_close(&l->sock);
 	l->sock = (int)(uint32_t)next - 1;
 	l->incarnation = (uint32_t)(next >> 32);
-	l->dead = false;
+	l->dead = l->lied = false;
 	l->replaying = l->inflight > 0;
 	l->replay_msg = 0;
 	l->replay_at = 0;

@@ -144,8 +144,6 @@ entry_to_fuse(struct request *r, const struct lane *l, struct fuse_entry_out *ou
 	const struct rpc_forget1 f = { .node = e->node, .named = 1, .incarnation = l->incarnation };
 	int ret;
 
-	if (e->node == 0)
-		fatalx("the worker named no inode");
 	ret = nodes_named(e->node, l->incarnation);
 	if (ret != 0) {
 		forgets_add(r->q, &f);

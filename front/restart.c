@@ -27,6 +27,7 @@ static struct {
 	uint32_t nlanes;
 	uint32_t stuck_after;
 	uint64_t told[RPC_LANES_MAX]; /* waiting_since of what was reported last */
+	_Atomic uint32_t broken[BROKEN_HOWS]; /* 1 + incarnation reported last */
 
 	pthread_mutex_t lock;
 	struct resumed sum; /* of the queues so far */
@@ -52,6 +53,23 @@ tell_resumed(void)
 		.ops = me.sum.ops,
 	};
 
+	tell_monitor(&m, sizeof(m));
+}
+
+void
+restart_broken(const struct lane *l, enum ctl_broken_how how)
+{
+	const struct ctl_broken m = {
+		.h = { .op = CTL_BROKEN, .len = sizeof(m) },
+		.incarnation = l->incarnation,
+		.how = how,
+	};
+	uint32_t told = atomic_load(&me.broken[how]);
+
+	do {
+		if (told > l->incarnation)
+			return;
+	} while (!atomic_compare_exchange_weak(&me.broken[how], &told, l->incarnation + 1));
 	tell_monitor(&m, sizeof(m));
 }
 

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "proto/control.h"
+
 struct device;
 struct lane;
 struct queue;
@@ -23,6 +25,12 @@ struct resumed {
  */
 void restart_start(
     struct device *, int control, struct lane **lanes, uint32_t nlanes, uint32_t stuck_after);
+
+/*
+ * The worker at the other end of this lane has closed it, or has lied: the monitor hears of it, once an incarnation and
+ * kind, and sees to it that there is another worker. Queue thread.
+ */
+void restart_broken(const struct lane *, enum ctl_broken_how);
 
 /* A queue has taken over its lanes. Queue thread. */
 void restart_resumed(struct queue *, const struct resumed *);

@@ -254,8 +254,8 @@ main(int argc, char *argv[])
 		.files = { .exe = { -1, -1 }, .null = -1 },
 		.listener = { .fd = -1, .pid_fd = -1, .dir = -1 },
 		.session = {
-			.child = { { .role = CHILD_WORKER, .pidfd = -1, .ctl = -1 },
-			    { .role = CHILD_FRONT, .pidfd = -1, .ctl = -1 } },
+			.child = { { .role = CHILD_WORKER, .pidfd = -1, .ctl = -1, .lifeline = -1 },
+			    { .role = CHILD_FRONT, .pidfd = -1, .ctl = -1, .lifeline = -1 } },
 			.sigfd = -1,
 			.respawn = { .give = { .share = -1, .put = -1, .get = -1, .journal = -1, .tables = -1, .mntns = -1 } },
 		},

@@ -20,6 +20,7 @@
 #define LATE_MS 1000 /* guests wait so long without a line about it */
 #define KILLED_MS 1000
 #define RETRY_MS 200
+#define CLOSED_MS 100 /* between the end of a worker's lanes and its own */
 
 static struct log_limit stuck_limit;
 
@@ -38,7 +39,7 @@ respawn_start(struct respawn *r, struct child *worker, struct vault *vault)
 	/* All workers live in one mount namespace, or mount ids would not be what they were. */
 	const bool want_mntns = r->on && r->opts->sandbox == SANDBOX_NAMESPACE &&
 	    r->give.mntns == -1;
-	int put[2] = { -1, -1 }, get[2] = { -1, -1 }, e;
+	int put[2] = { -1, -1 }, get[2] = { -1, -1 }, line[2] = { -1, -1 }, e;
 	struct start_worker give = r->give;
 	const bool first = r->give.incarnation == 0;
 
@@ -46,6 +47,7 @@ respawn_start(struct respawn *r, struct child *worker, struct vault *vault)
 	if (e == 0 && first)
 		e = start_journal(r->lanes.n, &r->give.journal);
 	if (e != 0 || (e = start_pair(put)) != 0 || (e = start_pair(get)) != 0 ||
+	    (e = start_pair(line)) != 0 ||
 	    (e = spawn_child(r->files, CHILD_WORKER, &r->plan->how[CHILD_WORKER], worker,
 		 want_mntns ? &r->give.mntns : NULL)) != 0)
 		goto out;
@@ -55,8 +57,10 @@ respawn_start(struct respawn *r, struct child *worker, struct vault *vault)
 		    "not restarted");
 		r->on = false;
 	}
+	worker->lifeline = fd_take(&line[0]);
 	give.journal = r->give.journal;
 	give.lanes = &r->lanes;
+	give.lifeline = line[1];
 	give.put = put[1];
 	give.get = get[1];
 	e = start_worker(worker->ctl, r->opts, r->plan, &give);
@@ -64,7 +68,7 @@ respawn_start(struct respawn *r, struct child *worker, struct vault *vault)
 	if (e == -EPIPE || e == -ECONNRESET)
 		e = 0;
 	if (e == 0) {
-		e = vault_attach(vault, put[0], get[0]);
+		e = vault_attach(vault, put[0], get[0], give.incarnation);
 		put[0] = get[0] = -1;
 		if (e != 0)
 			log_error("the vault hangs: %s", strerrordesc_np(-e));
@@ -73,6 +77,7 @@ out:
 	start_lanes_close_worker(&r->lanes);
 	fd_close_all(put, 2);
 	fd_close_all(get, 2);
+	fd_close_all(line, 2);
 	if (e != 0)
 		start_lanes_close_front(&r->lanes);
 	return e;
@@ -140,13 +145,14 @@ respawn_died(struct respawn *r, struct child *worker, struct vault *vault)
 			return false;
 		}
 	}
-	r->ready_by = r->gone_by = r->retry_at = 0;
+	r->ready_by = r->closed_by = r->gone_by = r->retry_at = 0;
 	/* Until a worker is ready its namespace may be half made. */
 	if (!r->mntns_good)
 		fd_close(&r->give.mntns);
 	start_lanes_close_front(&r->lanes);
 	fd_close(&worker->ctl);
 	fd_close(&worker->pidfd);
+	fd_close(&worker->lifeline);
 	r->give.incarnation++;
 	if (r->late_at == 0)
 		r->late_at = now + LATE_MS;
@@ -239,10 +245,30 @@ respawn_stuck(struct respawn *r, const struct ctl_stuck *m, struct child *worker
 	return NULL;
 }
 
+/* Every worker that dies closes its lanes: only one that does not die is to be killed, and what is older than it is past. */
+const char *
+respawn_broken(struct respawn *r, const struct ctl_broken *m, struct child *worker)
+{
+	if (m->incarnation > r->sent || m->how >= BROKEN_HOWS)
+		return "unexpected BROKEN";
+	if (m->incarnation != r->give.incarnation || worker->gone || worker->killed)
+		return NULL;
+	if (m->how == BROKEN_CLOSED) {
+		r->closed_by = respawn_now() + CLOSED_MS;
+		return NULL;
+	}
+	log_error("the worker process broke the lane protocol: it is killed");
+	respawn_kill(r, worker);
+	return NULL;
+}
+
 void
 respawn_kill(struct respawn *r, struct child *worker)
 {
+	if (worker->gone)
+		return;
 	spawn_kill(worker);
+	r->closed_by = 0;
 	r->gone_by = respawn_now() + KILLED_MS;
 }
 
@@ -260,12 +286,26 @@ respawn_deadline(const struct respawn *r)
 
 	earliest(&until, r->ready_by);
 	earliest(&until, r->late_at);
+	earliest(&until, r->closed_by);
 	earliest(&until, r->gone_by);
 	earliest(&until, r->retry_at);
 	return until;
 }
 
-void
+/* A killed worker that does not end, because of a system call that does not return. */
+static bool
+hangs(const struct respawn *r)
+{
+	if (!r->on) {
+		log_error("the worker process is killed but hangs in a system call");
+		return false;
+	}
+	log_warn("the worker process is killed but hangs in a system call: another one starts when "
+		 "it returns");
+	return true;
+}
+
+bool
 respawn_tick(struct respawn *r, struct child *worker)
 {
 	const int64_t now = respawn_now();
@@ -275,11 +315,16 @@ respawn_tick(struct respawn *r, struct child *worker)
 		log_warn("the worker process %s; no other one serves yet after %" PRId64 " ms",
 		    r->how, now - r->since);
 	}
+	if (r->closed_by != 0 && now >= r->closed_by) {
+		r->closed_by = 0;
+		if (!worker->gone)
+			log_error("the worker process closed a lane and did not end: it is killed");
+		respawn_kill(r, worker);
+	}
 	if (r->gone_by != 0 && now >= r->gone_by) {
 		r->gone_by = 0;
-		if (!worker->gone)
-			log_warn("the worker process is killed but hangs in a system call: another "
-				 "one starts when it returns");
+		if (!worker->gone && !hangs(r))
+			return false;
 	}
 	if (r->ready_by != 0 && now >= r->ready_by) {
 		r->ready_by = 0;
@@ -287,4 +332,5 @@ respawn_tick(struct respawn *r, struct child *worker)
 		    READY_MS / 1000);
 		respawn_kill(r, worker);
 	}
+	return true;
 }

@@ -33,6 +33,7 @@ struct respawn {
 	char how[64]; /* the last death */
 	int64_t ready_by; /* the new worker must be ready */
 	int64_t late_at; /* say that it takes long */
+	int64_t closed_by; /* kill the worker, which has closed a lane */
 	int64_t gone_by; /* say that the killed worker hangs */
 	int64_t retry_at; /* try again to start a worker */
 	uint32_t sent, resumed; /* incarnation in the last CTL_LANES and CTL_RESUMED */
@@ -61,13 +62,17 @@ bool respawn_ready(struct respawn *, const struct child *worker, int front_ctl) 
 /* What the front says about the change. Returns NULL, or what is wrong with it. */
 const char *respawn_resumed(struct respawn *, const struct ctl_resumed *);
 const char *respawn_stuck(struct respawn *, const struct ctl_stuck *, struct child *worker);
+const char *respawn_broken(struct respawn *, const struct ctl_broken *, struct child *worker);
 
-/* Kill the worker, which is not gone, and watch for its end. */
+/* Kill the worker, if it is not gone, and watch for its end. */
 void respawn_kill(struct respawn *, struct child *worker);
 
-/* When the next of these must be looked at, 0 = none; and look at them. */
+/*
+ * When the next of these must be looked at, 0 = none; and look at them. Returns false, and has said why, if the daemon is
+ * to end.
+ */
 int64_t respawn_deadline(const struct respawn *);
-void respawn_tick(struct respawn *, struct child *worker);
+bool respawn_tick(struct respawn *, struct child *worker) ATTR_MUSTCHECK;
 
 /* Close everything. */
 void respawn_end(struct respawn *);

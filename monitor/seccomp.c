@@ -143,6 +143,7 @@ static const struct sc_rule restart_rules[] = {
 	SC(fchdir, "likewise; working directory of lane threads"),
 	SC(statfs, "libcap-ng looks for its procfs"),
 	SC_ARG(unshare, "working directory and umask of lane threads", SC_EQ(0, CLONE_FS)),
+	SC_ARG(unshare, "file table of the lifeline", SC_EQ(0, CLONE_FILES)),
 	SC_ARG(clone, "lane threads", SC_EQ(0, THREAD_FLAGS)),
 	SC(getgroups, "supplementary groups"),
 	SC(setgroups, "the same; the guest's callers"),

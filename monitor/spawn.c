@@ -342,7 +342,7 @@ spawn_child(const struct spawn_files *f, enum child_role role, const struct spaw
 	int pair[2] = { -1, -1 }, hand[2], e;
 
 	c->log.name = roles[role].log;
-	*c = (struct child){ .role = role, .log = c->log, .pidfd = -1, .ctl = -1 };
+	*c = (struct child){ .role = role, .log = c->log, .pidfd = -1, .ctl = -1, .lifeline = -1 };
 	snprintf(title, sizeof(title), "%s", roles[role].title);
 	child_environment(envp);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, hand) == -1) {

@@ -44,6 +44,7 @@ struct child {
 	bool done; /* CTL_DONE seen */
 	bool gone; /* reaped: how holds */
 	bool killed; /* by spawn_kill() */
+	int lifeline; /* worker: ends when it is being killed, whatever its threads hang in; -1 = ended */
 	int how_code, how_status; /* si_code and si_status of waitid() */
 	int64_t leave_by; /* CLOCK_MONOTONIC ms by which it must have ended; 0 = may stay */
 };

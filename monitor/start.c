@@ -191,8 +191,8 @@ start_worker(int ctl, const struct options *o, const struct plan *p, const struc
 		.caps = p->worker_caps,
 		.tables_len = w->tables_len,
 	};
-	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal }, r;
-	size_t nfds = 4;
+	int fds[MSG_FDS_MAX] = { w->share, w->put, w->get, w->journal, w->lifeline }, r;
+	size_t nfds = 5;
 
 	for (uint32_t i = 0; i < l->n; i++)
 		fds[nfds++] = l->worker[i];
@@ -249,4 +249,4 @@ start_front(int ctl, const struct options *o, const struct plan *p, const struct
 	return r != 0 ? fail("cannot send to the front process", -r) : 0;
 }
 
-static_assert(6 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");
+static_assert(7 + 2 * RPC_LANES_MAX <= MSG_FDS_MAX, "a START message holds all lanes");

@@ -47,7 +47,7 @@ int start_pair(int pair[2]) ATTR_MUSTCHECK;
 /* What a worker is given, beside options. The fds stay the caller's to close. */
 struct start_worker {
 	const struct lanes *lanes;
-	int share, put, get, journal;
+	int share, put, get, journal, lifeline;
 	int mntns; /* -1: it makes its own */
 	uint32_t incarnation;
 	uint64_t fd_limit; /* effective RLIMIT_NOFILE */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The main loop: signals, two pidfds, two control sockets, the vault's alarm. A turn takes in all that has happened
+ * The main loop: signals, two pidfds, two control sockets, the worker's lifeline, the vault's alarm. A turn takes in all that has happened
  * (ended children, their messages) before it judges, because causes and effects arrive in any order: a front that ends
  * closes the worker's lanes, and the worker may be seen dead first. Runs in: monitor, main thread. Bytes written by:
  * front, worker (hostile).
@@ -64,6 +64,7 @@ union message {
 	struct ctl_done done;
 	struct ctl_resumed resumed;
 	struct ctl_stuck stuck;
+	struct ctl_broken broken;
 };
 
 /* One message of n bytes. Returns NULL, or what is wrong with it. */
@@ -99,6 +100,10 @@ take_message(struct session *s, struct child *c, const union message *m, size_t 
 		if (n != sizeof(m->stuck) || c->role != CHILD_FRONT)
 			return "unexpected STUCK";
 		return respawn_stuck(&s->respawn, &m->stuck, &s->child[CHILD_WORKER]);
+	case CTL_BROKEN:
+		if (n != sizeof(m->broken) || c->role != CHILD_FRONT)
+			return "unexpected BROKEN";
+		return respawn_broken(&s->respawn, &m->broken, &s->child[CHILD_WORKER]);
 	default:
 		return "unknown message";
 	}
@@ -135,7 +140,7 @@ listen_to(struct session *s, struct child *c, int max)
 static void
 wait_turn(const struct session *s)
 {
-	struct pollfd p[2 + 2 * CHILD_ROLES] = {
+	struct pollfd p[2 + 3 * CHILD_ROLES] = {
 		{ .fd = s->sigfd, .events = POLLIN },
 		{ .fd = vault_fd(s->vault), .events = POLLIN },
 	};
@@ -151,6 +156,7 @@ wait_turn(const struct session *s)
 
 		p[n++] = (struct pollfd){ .fd = c->pidfd, .events = POLLIN };
 		p[n++] = (struct pollfd){ .fd = c->ctl, .events = POLLIN };
+		p[n++] = (struct pollfd){ .fd = c->lifeline, .events = POLLIN };
 		if (!c->gone && !c->killed && c->leave_by != 0 &&
 		    (until == 0 || c->leave_by < until))
 			until = c->leave_by;
@@ -241,7 +247,8 @@ judge(struct session *s)
 		status = 1;
 	if (status != GO_ON)
 		return status;
-	respawn_tick(&s->respawn, worker);
+	if (!respawn_tick(&s->respawn, worker))
+		return 1;
 	for (int i = 0; i < CHILD_ROLES; i++) {
 		struct child *c = &s->child[i];
 
@@ -252,10 +259,47 @@ judge(struct session *s)
 	return GO_ON;
 }
 
+/* The worker is being killed, or has closed what it should keep: if it ends, nothing comes of this. */
+static void
+look_at_lifeline(struct session *s, struct child *c)
+{
+	struct pollfd p = { .fd = c->lifeline, .events = POLLIN };
+	const struct timespec now = { 0 };
+
+	if (c->lifeline == -1 || ppoll(&p, 1, &now, NULL) != 1)
+		return;
+	fd_close(&c->lifeline);
+	respawn_kill(&s->respawn, c);
+}
+
+/* A child broke a protocol of the monitor's. Another worker can take the place of the liar: returns whether it will. */
+static bool
+lied(struct session *s, struct child *c, const char *protocol, const char *what)
+{
+	log_error("the %s process broke the %s protocol: %s", spawn_name(c->role), protocol, what);
+	if (c->role != CHILD_WORKER || !s->respawn.on)
+		return false;
+	respawn_kill(&s->respawn, c);
+	fd_close(&c->ctl);
+	logsink_child_end(&c->log);
+	return true;
+}
+
+/* What one of the workers before this one had left in its queue is not this one's lie. */
+static bool
+lied_to_vault(struct session *s, uint32_t incarnation, const char *what)
+{
+	if (incarnation == s->respawn.give.incarnation)
+		return lied(s, &s->child[CHILD_WORKER], "vault", what);
+	log_error("a worker process that is gone broke the vault protocol: %s", what);
+	return s->respawn.on;
+}
+
 int
 supervise(struct session *s)
 {
 	const char *bad;
+	uint32_t liar;
 	int sig, status = GO_ON;
 
 	while (status == GO_ON) {
@@ -268,17 +312,13 @@ supervise(struct session *s)
 		for (int i = 0; i < CHILD_ROLES; i++) {
 			struct child *c = &s->child[i];
 
+			look_at_lifeline(s, c);
 			bad = listen_to(s, c, c->gone ? INT_MAX : LISTEN_MAX);
-			if (bad != NULL) {
-				log_error("the %s process broke the control protocol: %s",
-				    spawn_name(c->role), bad);
+			if (bad != NULL && !lied(s, c, "control", bad))
 				return 1;
-			}
 		}
-		if ((bad = vault_breach(s->vault)) != NULL) {
-			log_error("the worker process broke the vault protocol: %s", bad);
+		if ((bad = vault_breach(s->vault, &liar)) != NULL && !lied_to_vault(s, liar, bad))
 			return 1;
-		}
 		status = judge(s);
 	}
 	return status;
@@ -299,6 +339,7 @@ supervise_end(struct session *s)
 
 		left = MAX(until - respawn_now(), 0);
 		ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+		fd_close(&c->lifeline);
 		if (c->pidfd != -1 && ppoll(&p, 1, &ts, NULL) == 0)
 			log_warn("the %s process is killed but hangs in a system call",
 			    spawn_name(c->role));

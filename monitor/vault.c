@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,19 +30,22 @@
 struct vault {
 	struct vault_store store;
 	int put, get;
+	uint32_t serving; /* the incarnation behind put and get; vault thread */
 	pthread_t thread;
 	int (*seal)(void *); /* called by the thread before it reads anything; NULL: not */
 	void *seal_arg;
 	int sealed; /* what it returned; valid with begun */
 	bool running;
 	int wake; /* eventfd: next or stop have changed */
-	int breach_fd; /* eventfd */
-	_Atomic(const char *) breach;
+	int breach_fd; /* eventfd: there is a breach */
 	pthread_mutex_t lock; /* for what is below */
+	const char *breach; /* NULL: none that was not asked for yet */
+	uint32_t breach_by;
 	pthread_cond_t begun_cond;
 	bool begun; /* the thread is through libc's preparations */
 	struct {
 		int put, get;
+		uint32_t incarnation;
 	} next[PENDING_MAX]; /* the first next_n are to be served after the present ones */
 	size_t next_n;
 	bool stop;
@@ -70,6 +72,17 @@ static bool
 fds_fit(const union message *m, size_t n, size_t nfds, bool cut)
 {
 	return fits(m, n, sizeof(m->put.e[0])) && nfds <= m->h.count && (nfds == m->h.count || cut);
+}
+
+static void
+forget(struct vault_store *s, uint32_t op, uint64_t id)
+{
+	if (op == VAULT_FORGET)
+		vault_store_forget(s, id);
+	else if (op == VAULT_UNPIN)
+		vault_store_unpin(s, id);
+	else
+		vault_store_drop(s, id);
 }
 
 /* A put message of n bytes with nfds fds. cut: the kernel had no numbers for the last of its fds. */
@@ -99,12 +112,7 @@ take_put(struct vault_store *s, const union message *m, size_t n, int *fds, size
 		if (!fits(m, n, sizeof(m->nodes.node[0])) || nfds != 0 || cut)
 			return "forget: wrong size or fds";
 		for (uint32_t i = 0; i < m->h.count; i++)
-			if (m->h.op == VAULT_FORGET)
-				vault_store_forget(s, m->nodes.node[i]);
-			else if (m->h.op == VAULT_UNPIN)
-				vault_store_unpin(s, m->nodes.node[i]);
-			else
-				vault_store_drop(s, m->nodes.node[i]);
+			forget(s, m->h.op, m->nodes.node[i]);
 		return NULL;
 	case VAULT_HOLD:
 		if (n != sizeof(m->hold) || m->h.count != 1 || nfds > 1 || (nfds == 0 && !cut))
@@ -125,11 +133,14 @@ breach(struct vault *v, const char *what)
 {
 	const uint64_t one = 1;
 
-	atomic_store(&v->breach, what);
 	fd_close(&v->put);
 	fd_close(&v->get);
+	pthread_mutex_lock(&v->lock);
+	v->breach = what;
+	v->breach_by = v->serving;
 	if (write(v->breach_fd, &one, sizeof(one)) == -1)
 		log_error("vault: %s", what);
+	pthread_mutex_unlock(&v->lock);
 }
 
 /* Read from *sock; closes it at its end and on errors. Returns bytes, or 0 when there is nothing (more). */
@@ -278,12 +289,14 @@ static bool
 next_worker(struct vault *v, bool *stop)
 {
 	int put = -1, get = -1;
+	uint32_t incarnation = 0;
 
 	pthread_mutex_lock(&v->lock);
 	*stop = v->stop;
 	if (v->next_n > 0) {
 		put = v->next[0].put;
 		get = v->next[0].get;
+		incarnation = v->next[0].incarnation;
 		v->next_n--;
 		memmove(&v->next[0], &v->next[1], v->next_n * sizeof(v->next[0]));
 	}
@@ -296,6 +309,8 @@ next_worker(struct vault *v, bool *stop)
 	fd_close(&v->get);
 	v->put = put;
 	v->get = get;
+	v->serving = incarnation;
+	vault_store_worker(&v->store, incarnation);
 	return true;
 }
 
@@ -406,7 +421,7 @@ wake(struct vault *v)
 }
 
 int
-vault_attach(struct vault *v, int put, int get)
+vault_attach(struct vault *v, int put, int get, uint32_t incarnation)
 {
 	bool room;
 
@@ -414,6 +429,7 @@ vault_attach(struct vault *v, int put, int get)
 	room = v->next_n < PENDING_MAX;
 	if (room) {
 		v->next[v->next_n].put = put;
+		v->next[v->next_n].incarnation = incarnation;
 		v->next[v->next_n++].get = get;
 	}
 	pthread_mutex_unlock(&v->lock);
@@ -431,9 +447,19 @@ vault_fd(const struct vault *v)
 }
 
 const char *
-vault_breach(struct vault *v)
+vault_breach(struct vault *v, uint32_t *incarnation)
 {
-	return atomic_load(&v->breach);
+	const char *what;
+	uint64_t n;
+
+	pthread_mutex_lock(&v->lock);
+	what = v->breach;
+	*incarnation = v->breach_by;
+	v->breach = NULL;
+	if (what != NULL && read(v->breach_fd, &n, sizeof(n)) == -1)
+		log_debug("vault: the breach was not announced");
+	pthread_mutex_unlock(&v->lock);
+	return what;
 }
 
 void

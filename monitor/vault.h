@@ -31,17 +31,17 @@ int vault_new(size_t max_fds, uint32_t max_nodes, bool handles, struct vault **)
 int vault_start(struct vault *, int (*seal)(void *), void *arg) ATTR_MUSTCHECK;
 
 /*
- * Serve a worker: takes over its put and get sockets. A worker served before must be dead: what it left in its sockets
+ * Serve the worker of this incarnation: takes over its put and get sockets. A worker served before must be dead: what it left in its sockets
  * is read to the end first, also if the vault had no time for it yet. Nodes and mounts are kept from one worker to the
  * next. Returns 0 or a negative errno (-EBUSY: too many workers died while the vault hung).
  */
-int vault_attach(struct vault *, int put, int get) ATTR_MUSTCHECK;
+int vault_attach(struct vault *, int put, int get, uint32_t incarnation) ATTR_MUSTCHECK;
 
-/* Polls readable once a worker has broken the protocol; the vault then serves it no more. The vault's to close. */
+/* Polls readable when a worker has broken the protocol; the vault then serves it no more. The vault's to close. */
 int vault_fd(const struct vault *);
 
-/* What rule was broken, or NULL. Any thread. */
-const char *vault_breach(struct vault *);
+/* What rule was broken, and by which worker; or NULL: none since the last call. Any thread. */
+const char *vault_breach(struct vault *, uint32_t *incarnation);
 
 /* Stop the thread, if it runs, and free everything. Waits for a hanging file system: the daemon just exits instead. */
 void vault_free(struct vault *);

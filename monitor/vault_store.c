@@ -33,7 +33,7 @@ struct ident {
 	alignas(struct file_handle) unsigned char buf[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 };
 
-static struct log_limit full_limit, fds_limit, mount_limit, hold_limit;
+static struct log_limit full_limit, fds_limit, mount_limit, hold_limit, pin_limit;
 
 int
 vault_store_init(struct vault_store *v, size_t max_fds, uint32_t max_nodes, bool handles)
@@ -46,6 +46,13 @@ vault_store_init(struct vault_store *v, size_t max_fds, uint32_t max_nodes, bool
 	if ((r = vault_table_init(&v->table, max_nodes)) != 0)
 		return r;
 	return vault_table_init(&v->holds, MIN(max_nodes, HOLDS_MAX));
+}
+
+void
+vault_store_worker(struct vault_store *v, uint32_t incarnation)
+{
+	v->first = NODE_FIRST((uint64_t)incarnation);
+	v->end = NODE_FIRST((uint64_t)incarnation + 1);
 }
 
 /* Close and free what an entry owns. */
@@ -210,6 +217,16 @@ check_inode(const struct vault_store *v, uint64_t mnt_id, int fd, struct statx *
 	return NULL;
 }
 
+/* May an inode that is not what e stands for be entered under its node? */
+static const char *
+judge_node(const struct vault_store *v, const struct vault_entry *e)
+{
+	if (e->node < v->first || e->node >= v->end)
+		return "put: the node of another worker";
+	return e->kind == VAULT_FREE || e->kind == VAULT_LOST ? NULL
+							      : "put: a node of another inode";
+}
+
 const char *
 vault_store_put(struct vault_store *v, const struct vault_put1 *p, int *fd)
 {
@@ -234,10 +251,11 @@ vault_store_put(struct vault_store *v, const struct vault_put1 *p, int *fd)
 		if (vault_entry_same(e, &id.e))
 			return NULL;
 	}
-	if (e->kind != VAULT_FREE) {
-		vault_table_unindex(&v->table, e);
-		release(v, e);
-	}
+	bad = judge_node(v, e);
+	if (e->kind == VAULT_FREE && bad != NULL)
+		vault_table_remove(&v->table, e);
+	if (bad != NULL)
+		return lost == 0 ? bad : NULL;
 	if (lost != 0)
 		lose(e, lost);
 	else
@@ -252,6 +270,7 @@ vault_store_pin(struct vault_store *v, const struct vault_put1 *p, int *fd)
 	const char *bad;
 	struct vault_entry *e;
 	struct statx stx;
+	struct ident id;
 	int lost;
 
 	if (p->node == 0)
@@ -260,8 +279,16 @@ vault_store_pin(struct vault_store *v, const struct vault_put1 *p, int *fd)
 		return bad;
 	e = vault_table_find(&v->table, p->node);
 	/* Unknown: there was no room for the node. */
-	if (e == NULL || e->kind == VAULT_FD || e->pin != -1)
+	if (e == NULL || e->kind == VAULT_FD || e->kind == VAULT_LOST || e->pin != -1)
 		return NULL;
+	if (lost == 0) {
+		identify(v, (uint16_t)(m - v->places), *fd, &stx, &id);
+		if (!vault_entry_same(e, &id.e)) {
+			if (log_limit(&pin_limit))
+				log_error("a worker process wanted an inode kept as another one");
+			return NULL;
+		}
+	}
 	if (lost == 0 && may_keep(v))
 		e->pin = fd_take(fd);
 	else if (!v->pins_refused) {

@@ -25,6 +25,7 @@ struct vault_store {
 	bool places_missed; /* a mount could not be remembered: nodes on it are lost, and no lie */
 	bool handles; /* false: none can be opened, all fds are kept */
 	bool pins_refused; /* said once */
+	uint64_t first, end; /* the node ids that the present worker may give out */
 	size_t fds, max_fds; /* kept open: of mounts, inodes, pins and directories */
 	uint64_t seed; /* so that nobody can choose names that collide */
 };
@@ -33,6 +34,12 @@ struct vault_store {
 int vault_store_init(
     struct vault_store *, size_t max_fds, uint32_t max_nodes, bool handles) ATTR_MUSTCHECK;
 void vault_store_free(struct vault_store *);
+
+/*
+ * What is taken from now on is the word of the worker of this incarnation: new nodes must have ids of its own, and no
+ * worker can make a node that is known mean another inode.
+ */
+void vault_store_worker(struct vault_store *, uint32_t incarnation);
 
 /* Take one element. *fd is what came with it, or -1 if it was lost on the way; it is taken if it is kept. */
 const char *vault_store_mount(struct vault_store *, uint64_t mnt_id, int *fd);

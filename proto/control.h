@@ -5,8 +5,8 @@
  *
  * Control socket (CONTROL_FD in the child). Monitor to child: one CTL_START, first of all; to the front also
  * CTL_LANES after each restart of the worker. Child to monitor: any number of CTL_LOG, one CTL_READY when sealed; from
- * the front CTL_RESUMED after each CTL_LANES, CTL_STUCK while a lane does not answer, and one CTL_DONE when its client
- * has gone. EOF at either end means: leave.
+ * the front CTL_RESUMED after each CTL_LANES, CTL_STUCK while a lane does not answer, CTL_BROKEN when the worker closes a
+ * lane or lies, and one CTL_DONE when its client has gone. EOF at either end means: leave.
  *
  * Vault sockets (worker to monitor's vault thread). "put": one-way VAULT_MOUNT, VAULT_PUT, VAULT_FORGET, VAULT_RESET,
  * VAULT_PIN, VAULT_UNPIN, VAULT_HOLD, VAULT_DROP. "get": VAULT_GET, answered by VAULT_GOT; VAULT_FIND, answered by VAULT_FOUND;
@@ -41,7 +41,8 @@ enum ctl_op {
 	CTL_DONE,
 	CTL_LANES,
 	CTL_RESUMED,
-	CTL_STUCK
+	CTL_STUCK,
+	CTL_BROKEN
 };
 
 struct ctl_hdr {
@@ -108,9 +109,10 @@ struct ctl_start_front {
 
 /*
  * fds: [0] the shared directory (O_PATH; with SANDBOX_NONE it may be a file), [1] vault put, [2] vault get, [3] the journal
- * (a sealed memfd of nlanes * JOURNAL_PAGE bytes, proto/journal.h), then nlanes lane sockets, then nlanes arenas; if
- * tables_len is not 0, the tables (below); from the second worker on, the mount namespace of the first as the last one. The
- * journal, the arenas and the tables are those of the first worker.
+ * (a sealed memfd of nlanes * JOURNAL_PAGE bytes, proto/journal.h), [4] the lifeline (a socket whose end tells that the
+ * worker is being killed: one thread alone keeps it), then nlanes lane sockets, then nlanes arenas; if tables_len is not 0,
+ * the tables (below); from the second worker on, the mount namespace of the first as the last one. The journal, the arenas
+ * and the tables are those of the first worker.
  */
 /* No id of an earlier worker is ever given out again, whether the vault learnt of it or not. */
 #define NODE_FIRST(incarnation) (((uint64_t)(incarnation) << 40) + 2)
@@ -174,6 +176,18 @@ struct ctl_stuck {
 	uint32_t pad;
 };
 
+/* Front to monitor: the worker of this incarnation has broken a lane. */
+struct ctl_broken {
+	struct ctl_hdr h;
+	uint32_t incarnation;
+	uint32_t how; /* enum ctl_broken_how */
+};
+enum ctl_broken_how {
+	BROKEN_CLOSED, /* as every worker does that dies; one that does not is to be killed */
+	BROKEN_LIE, /* it broke the protocol, or answered what was not asked */
+	BROKEN_HOWS
+};
+
 struct ctl_ready {
 	struct ctl_hdr h;
 };
@@ -206,7 +220,7 @@ enum vault_op {
 	VAULT_HOLD, /* struct vault_hold: keep this open directory until DROP (or RESET) */
 	VAULT_DROP, /* struct vault_nodes: file handles instead of nodes */
 	VAULT_FETCH, /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
-	VAULT_UNPIN /* struct vault_nodes: these have a name by now; their handles will do */
+	VAULT_UNPIN /* struct vault_nodes: they have names, a handle brings them back */
 };
 
 #define VAULT_BATCH 64u
@@ -230,7 +244,7 @@ struct vault_put { /* h.count fds, each O_PATH, in order; message ends behind el
 	struct vault_put1 e[VAULT_BATCH];
 };
 
-struct vault_nodes { /* FORGET and GET; message ends behind element count-1 */
+struct vault_nodes { /* FORGET, UNPIN and GET; message ends behind element count-1 */
 	struct vault_hdr h;
 	uint64_t node[VAULT_BATCH];
 };

@@ -13,8 +13,8 @@
  *	zeros up to a multiple of 8
  *
  * in this order; hdr.len counts all of it. Both processes are of the same build and machine: host byte order, no
- * versions. Each side checks what it receives with rpc_check() before it uses a byte of it: a sibling that breaks a rule
- * is compromised, and the session ends.
+ * versions. Each side checks what it receives with rpc_check() before it uses a byte of it. A worker that breaks a rule is
+ * replaced; a worker to which the front breaks one ends itself, and if that repeats, the session ends.
  *
  * Every request is self-contained: handles of the worker are caches that any worker rebuilds from node, flags and offset.
  * This header is the only description of the protocol: RPC_OPS generates the checker's table, the names in the logs, the

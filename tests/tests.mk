@@ -15,7 +15,7 @@ UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
 UNIT_check_lane := front/lane.c common/msg.c proto/rpc.c
 FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_open.c fuse_dir.c fuse_statx.c \
-	fuse_ioctl.c session.c reply.c data.c nodes.c handles.c lane.c) common/msg.c proto/rpc.c
+	fuse_ioctl.c session.c reply.c lies.c data.c nodes.c handles.c lane.c) common/msg.c proto/rpc.c
 FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
 UNIT_check_fuse_beyond := $(FUSE_RIG)
 UNIT_check_fuse_data := $(FUSE_RIG)

@@ -342,10 +342,8 @@ reopen(const struct rpc_file *f, bool dir)
 		return r;
 	if (dir)
 		r = in->type == S_IFDIR ? resolve_open(in, O_RDONLY | O_DIRECTORY) : -ENOTDIR;
-	else {
-		inode_set(in, INODE_SERVED);
+	else
 		r = resolve_open(in, (int)f->flags & keep);
-	}
 	if (dir && r >= 0)
 		begin_at_start(r);
 	inode_put(in);

@@ -63,7 +63,7 @@ static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 	0x20u /* known to the guest from an earlier worker: sent is only part of the count */
 #define INODE_LISTED 0x40u /* on the clock */
 #define INODE_PRIVATE 0x80u /* cannot be entrusted to the vault */
-#define INODE_SERVED 0x100u /* was opened to be read and written here */
+#define INODE_VAULT_PIN 0x100u /* the vault was told to keep its fd */
 
 /*
  * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE);
@@ -131,6 +131,12 @@ static inline void
 inode_set(struct inode *in, unsigned flag)
 {
 	atomic_fetch_or_explicit(&in->flags, (uint16_t)flag, memory_order_relaxed);
+}
+
+static inline void
+inode_clear(struct inode *in, unsigned flag)
+{
+	atomic_fetch_and_explicit(&in->flags, (uint16_t)~flag, memory_order_relaxed);
 }
 
 /* Give an inode without fd this one (taken over in any case); the caller holds a reference. */

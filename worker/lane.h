@@ -37,8 +37,6 @@ struct lane {
 	unsigned ngifts;
 	struct inode *put[VAULT_BATCH]; /* for the vault, a reference each */
 	unsigned nputs;
-	struct inode *pin[VAULT_BATCH]; /* lost their last name; a reference each */
-	unsigned npins;
 	uint64_t forget[VAULT_BATCH];
 	unsigned nforgets;
 	struct journal journal;

@@ -3,8 +3,9 @@
  * The worker: everything with a name in it. Started by the monitor in namespaces of its own; enters the shared directory,
  * gives up what it does not need, and serves the lanes, one thread each. It may be killed at any moment.
  *
- * START's fds: [0] the shared directory (O_PATH), [1] vault put, [2] vault get, [3] the journal, nlanes sockets, nlanes
- * arenas, the tables if there are any, and, from the second worker on, the mount namespace of the first. Runs in: worker.
+ * START's fds: [0] the shared directory (O_PATH), [1] vault put, [2] vault get, [3] the journal, [4] the lifeline, nlanes
+ * sockets, nlanes arenas, the tables if there are any, and, from the second worker on, the mount namespace of the first.
+ * Runs in: worker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #include "worker/handle.h"
 #include "worker/inode.h"
 #include "worker/lane.h"
+#include "worker/lifeline.h"
 #include "worker/ops.h"
 #include "worker/resolve.h"
 #include "worker/sandbox.h"
@@ -35,7 +37,7 @@
 #include "worker/vaultc.h"
 
 /* fds of START before the lanes' */
-#define FIXED_FDS 4u
+#define FIXED_FDS 5u
 
 #define STACK_SIZE (256u << 10)
 
@@ -163,6 +165,7 @@ main(int argc, char *argv[])
 		mntns = fds[nfds - 1];
 	child_check_socket(fds[1]);
 	child_check_socket(fds[2]);
+	child_check_socket(fds[4]);
 	journal = journal_map(fds[3], start.nlanes);
 	if (start.tables_len > 0)
 		tables_map(fds[FIXED_FDS + 2 * (size_t)start.nlanes], start.tables_len);
@@ -185,6 +188,7 @@ main(int argc, char *argv[])
 	cred_init();
 	choose_umask();
 	add_root(root);
+	lifeline_start(fds[4]);
 	start_lanes(fds + FIXED_FDS, fds + FIXED_FDS + start.nlanes, journal, start.nlanes);
 
 	/* seal */

@@ -183,34 +183,77 @@ op_MKDIR(struct lane *l, const struct rpc_hdr *h)
 }
 
 /*
- * A victim (NULL: unknown to the guest) about to lose its last name that is in use by more than its node id: an open file
- * that is read and written here, or by an earlier worker; a directory. The vault gets its fd while it still has a name.
- * Returns whether it did.
+ * A victim (NULL: unknown to the guest) that may be about to lose its last name: the vault gets its fd while it still has
+ * one, because without names no handle brings it back, and the next system call may be this worker's last.
  */
-static bool
+static void
 before_removal(struct lane *l, struct inode *victim, const struct statx *st, struct inode *dir)
 {
-	if (victim == NULL ||
-	    (victim->type != S_IFDIR &&
-		(st->stx_nlink > 1 || !inode_has(victim, INODE_SERVED | INODE_RESTORED))))
-		return false;
-	vault_pin_now(l, victim, dir);
-	return true;
+	if (victim != NULL && (victim->type == S_IFDIR || st->stx_nlink <= 1))
+		vault_pin(l, victim, dir);
 }
 
-/* An inode without names cannot be brought back by its handle: its fd stays until FORGET, here and in the vault. */
-static void
-after_removal(struct lane *l, struct inode *victim, struct inode *dir, bool pinned)
+/* What an UNLINK will take the last name from, if that can be said now, with a reference; or NULL. */
+static struct inode *
+victim_ahead(const struct rpc_hdr *h)
+{
+	struct inode *dir = inode_by_node(((const struct rpc_node *)h)->node), *victim = NULL;
+	struct statx st;
+
+	if (dir != NULL && inode_fd(dir) >= 0 &&
+	    resolve_known(inode_fd(dir), rpc_name1(RPC_REQUEST, h), &victim, &st) == 0 &&
+	    victim != NULL && (victim->type == S_IFDIR || st.stx_nlink > 1)) {
+		inode_put(victim);
+		victim = NULL;
+	}
+	inode_put(dir);
+	return victim;
+}
+
+void
+ops_ahead(struct lane *l)
+{
+	struct inode *victim[RPC_BATCH_MAX];
+	unsigned unlinks = 0, n = 0;
+	struct rpc_hdr *h;
+
+	for (h = rpc_first(l->in); h != NULL; h = rpc_next(l->in, h))
+		unlinks += h->op == RPC_UNLINK;
+	if (unlinks < 2 || (ops_device()->flags & DEV_READONLY) != 0)
+		return;
+	for (h = rpc_first(l->in); h != NULL; h = rpc_next(l->in, h)) {
+		if (h->op == RPC_UNLINK && (victim[n] = victim_ahead(h)) != NULL)
+			n++;
+	}
+	vault_pin_all(victim, n);
+	while (n > 0)
+		inode_put(victim[--n]);
+}
+
+static bool
+is_nameless(const struct inode *in)
 {
 	struct statx st;
 
+	return resolve_statx(inode_fd(in), "", &st) == 0 && st.stx_nlink == 0;
+}
+
+/*
+ * After the system call, which succeeded if removed. Without names the victim's fd stays until FORGET, here and in the
+ * vault; with names it is not in need of that.
+ */
+static void
+after_removal(struct lane *l, struct inode *victim, struct inode *dir, bool removed)
+{
 	if (victim == NULL)
 		return;
-	if (resolve_statx(inode_fd(victim), "", &st) == 0 &&
-	    (st.stx_nlink == 0 || victim->type == S_IFDIR)) {
+	if (removed && (victim->type == S_IFDIR || is_nameless(victim))) {
 		inode_pin(victim);
-		if (!pinned)
-			vault_pin(l, victim, dir);
+		vault_pin(l, victim, dir);
+	} else if (inode_has(victim, INODE_VAULT_PIN) && vault_unpin(victim) &&
+	    is_nameless(victim)) {
+		/* Somebody else removed it just now. */
+		vault_pin(l, victim, dir);
 	}
 	inode_put(victim);
 }
@@ -223,7 +266,7 @@ remove_name(struct lane *l, const struct rpc_hdr *h, int flags)
 	const struct journal_past *past = journal_past(&l->journal, h);
 	struct inode *dir, *victim;
 	struct statx st;
-	bool there, pinned;
+	bool there;
 	int r;
 
 	if (replay_is_done(past))
@@ -238,14 +281,11 @@ remove_name(struct lane *l, const struct rpc_hdr *h, int flags)
 		inode_put(dir);
 		return ops_reply_ok(l, h);
 	}
-	pinned = before_removal(l, victim, &st, dir);
+	before_removal(l, victim, &st, dir);
 	journal_begin(&l->journal, h, there ? &st : NULL, NULL);
 	r = unlinkat(inode_fd(dir), name, flags) == -1 ? -errno : 0;
 	journal_done(&l->journal, h, r);
-	if (r == 0)
-		after_removal(l, victim, dir, pinned);
-	else
-		inode_put(victim);
+	after_removal(l, victim, dir, r == 0);
 	inode_put(dir);
 	return r != 0 ? r : ops_reply_ok(l, h);
 }
@@ -270,7 +310,6 @@ rename_in(struct lane *l, const struct rpc_rename *q, struct inode *old, struct 
 	const struct journal_past *past = journal_past(&l->journal, &q->h);
 	const struct statx *now1, *now2;
 	struct inode *victim = NULL;
-	bool pinned = false;
 	struct statx st1, st2;
 	int r;
 
@@ -285,15 +324,12 @@ rename_in(struct lane *l, const struct rpc_rename *q, struct inode *old, struct 
 		return 0;
 	}
 	if (now1 != NULL)
-		pinned = before_removal(l, victim, &st2, new);
+		before_removal(l, victim, &st2, new);
 	journal_begin(&l->journal, &q->h, now1, now2);
 	r = syscall(SYS_renameat2, inode_fd(old), from, inode_fd(new), to, flags) == -1 ? -errno
 											: 0;
 	journal_done(&l->journal, &q->h, r);
-	if (r == 0)
-		after_removal(l, victim, new, pinned);
-	else
-		inode_put(victim);
+	after_removal(l, victim, new, r == 0);
 	return r;
 }
 

@@ -149,6 +149,5 @@ ops_settle_open(
 		return 1;
 	if (S_ISDIR(st->stx_mode))
 		return handle_add_dir(fh, in, fd);
-	inode_set(in, INODE_SERVED);
 	return handle_add(fh, in->node, fd, false, false);
 }

@@ -46,6 +46,12 @@ void ops_attr(struct rpc_attr *, const struct statx *);
 int ops_reply_entry(struct lane *, const struct rpc_hdr *, struct inode *in, struct inode *parent,
     const struct statx *);
 
+/*
+ * names.c: Before a batch is served: the vault hears in one message what its UNLINKs will take the last name from. Each of
+ * them looks again.
+ */
+void ops_ahead(struct lane *);
+
 /* As lane_reply(), for operations without results. */
 int ops_reply_ok(struct lane *, const struct rpc_hdr *);
 int ops_reply_count(struct lane *, const struct rpc_hdr *, uint64_t count);

@@ -69,12 +69,7 @@ keep_gifts(struct lane *l)
 	for (unsigned i = 0; i < l->ngifts; i++) {
 		struct lane_gift *g = &l->gift[i];
 
-		struct inode *in = inode_by_node(g->node);
-
 		g->reply->flags &= (uint16_t)~RPC_F_FD;
-		if (in != NULL)
-			inode_set(in, INODE_SERVED);
-		inode_put(in);
 		/* Not cached for want of memory: the first request on it opens it again. */
 		if (handle_add(g->fh, g->node, g->fd, false, false) != 0)
 			log_debug("a handle was not cached");
@@ -189,6 +184,7 @@ serve_batch(struct lane *l)
 	journal_batch(&l->journal, rpc_first(l->in));
 	if (inode_may_miss())
 		resolve_batch(l->in);
+	ops_ahead(l);
 	for (h = rpc_first(l->in); h != NULL; h = next) {
 		next = rpc_next(l->in, h);
 		CRASH_POISON(h);

@@ -139,9 +139,8 @@ tmpfile_named(struct lane *l, struct inode *in, struct inode *dir)
 	struct statx st;
 
 	inode_unpin(in);
-	vault_unpin(l, in);
 	/* Unless another lane has taken the name away again, and its pin was just dropped. */
-	if (resolve_statx(inode_fd(in), "", &st) == 0 && st.stx_nlink == 0) {
+	if (vault_unpin(in) && resolve_statx(inode_fd(in), "", &st) == 0 && st.stx_nlink == 0) {
 		inode_pin(in);
 		vault_pin(l, in, dir);
 	}

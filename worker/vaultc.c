@@ -24,10 +24,12 @@
 
 #define MOUNTS_MAX 1024u
 #define SEND_TRIES 250
+#define FIND_TRIES 2500 /* nothing else can be done than to fail a request of the guest */
 #define SEND_WAIT_MS 2
 
 static int put_sock = -1, get_sock = -1;
-static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER,
+		       pin_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t mounts[MOUNTS_MAX]; /* announced, under mount_lock */
 static unsigned nmounts;
 
@@ -40,11 +42,11 @@ vault_init(int put, int get)
 
 /* Returns 0 or -ETOOMANYREFS. */
 static int
-send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds)
+send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds, int tries)
 {
 	int r = 0;
 
-	for (int i = 0; i < SEND_TRIES; i++) {
+	for (int i = 0; i < tries; i++) {
 		r = msg_send(sock, msg, len, fds, nfds, 0);
 		if (r != -ETOOMANYREFS)
 			break;
@@ -62,7 +64,7 @@ send_fds(int sock, const void *msg, size_t len, const int *fds, size_t nfds)
 static int
 send_put(const void *msg, size_t len, const int *fds, size_t nfds)
 {
-	return send_fds(put_sock, msg, len, fds, nfds);
+	return send_fds(put_sock, msg, len, fds, nfds, SEND_TRIES);
 }
 
 static bool
@@ -161,74 +163,69 @@ flush_puts(struct lane *l)
 	l->nputs = 0;
 }
 
-static void
-pin_one(const struct inode *in)
+/* The queue and the flags agree on what was said last about an inode: pin_lock is held from one to the other. */
+static int
+send_pins(struct inode *const *in, unsigned n)
 {
-	struct vault_put m = { .h = { .op = VAULT_PIN, .count = 1 } };
-	int fd = inode_fd(in);
+	struct vault_put m = { .h = { .op = VAULT_PIN, .count = n } };
+	int fd[VAULT_BATCH];
 
-	m.e[0].node = in->node;
-	m.e[0].mnt_id = in->key.mnt;
-	if (send_put(&m, offsetof(struct vault_put, e) + sizeof(m.e[0]), &fd, 1) != 0)
-		log_debug("vault: an inode was not pinned");
+	for (unsigned i = 0; i < n; i++) {
+		m.e[i].node = in[i]->node;
+		m.e[i].mnt_id = in[i]->key.mnt;
+		fd[i] = inode_fd(in[i]);
+	}
+	return send_put(&m, offsetof(struct vault_put, e) + n * sizeof(m.e[0]), fd, n);
 }
 
 void
-vault_pin_now(struct lane *l, struct inode *in, struct inode *dir)
+vault_pin_all(struct inode *const *in, unsigned n)
 {
-	if (!inode_has(in, INODE_VAULTED)) {
-		vault_put(l, in, dir);
-		vault_flush(l);
-	}
-	if (inode_has(in, INODE_VAULTED))
-		pin_one(in);
+	struct inode *todo[VAULT_BATCH];
+	unsigned k = 0;
+
+	pthread_mutex_lock(&pin_lock);
+	/* What it does not know cannot be pinned; what has no handle it keeps open anyway. */
+	for (unsigned i = 0; i < MIN(n, VAULT_BATCH); i++)
+		if (inode_has(in[i], INODE_VAULTED) && inode_has(in[i], INODE_HANDLE) &&
+		    !inode_has(in[i], INODE_VAULT_PIN))
+			todo[k++] = in[i];
+	if (k > 0 && send_pins(todo, k) == 0) {
+		for (unsigned i = 0; i < k; i++)
+			inode_set(todo[i], INODE_VAULT_PIN);
+	} else if (k > 0)
+		log_debug("vault: %u inodes were not pinned", k);
+	pthread_mutex_unlock(&pin_lock);
 }
 
 void
 vault_pin(struct lane *l, struct inode *in, struct inode *dir)
 {
-	vault_put(l, in, dir);
-	if (inode_has(in, INODE_PRIVATE))
-		return;
-	if (l->npins == VAULT_BATCH)
+	if (!inode_has(in, INODE_VAULTED)) {
+		vault_put(l, in, dir);
 		vault_flush(l);
-	atomic_fetch_add(&in->refs, 1);
-	l->pin[l->npins++] = in;
+	}
+	vault_pin_all(&in, 1);
 }
 
-void
-vault_unpin(struct lane *l, const struct inode *in)
+bool
+vault_unpin(struct inode *in)
 {
 	struct vault_nodes m = { .h = { .op = VAULT_UNPIN, .count = 1 } };
+	bool was;
 
-	/* Behind the pin, which may still wait. */
-	vault_flush(l);
-	m.node[0] = in->node;
-	if (send_put(&m, offsetof(struct vault_nodes, node) + sizeof(m.node[0]), NULL, 0) != 0)
-		fatalx("vault: unpin failed");
-}
-
-static void
-flush_pins(struct lane *l)
-{
-	struct vault_put m = { .h = { .op = VAULT_PIN } };
-	int fd[VAULT_BATCH];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < l->npins; i++) {
-		/* What could not be put is not known there. */
-		if (!inode_has(l->pin[i], INODE_VAULTED))
-			continue;
-		m.e[n].node = l->pin[i]->node;
-		m.e[n].mnt_id = l->pin[i]->key.mnt;
-		fd[n++] = inode_fd(l->pin[i]);
+	pthread_mutex_lock(&pin_lock);
+	/* Earlier workers may have pinned what they knew. */
+	was = inode_has(in, INODE_VAULT_PIN) || inode_has(in, INODE_RESTORED);
+	if (was) {
+		inode_clear(in, INODE_VAULT_PIN);
+		m.node[0] = in->node;
+		if (send_put(&m, offsetof(struct vault_nodes, node) + sizeof(m.node[0]), NULL, 0) !=
+		    0)
+			fatalx("vault: unpin failed");
 	}
-	m.h.count = n;
-	if (n > 0 && send_put(&m, offsetof(struct vault_put, e) + n * sizeof(m.e[0]), fd, n) != 0)
-		log_debug("vault: %u inodes were not pinned", n);
-	for (unsigned i = 0; i < l->npins; i++)
-		inode_put(l->pin[i]);
-	l->npins = 0;
+	pthread_mutex_unlock(&pin_lock);
+	return was;
 }
 
 static void
@@ -248,9 +245,6 @@ vault_flush(struct lane *l)
 {
 	if (l->nputs > 0)
 		flush_puts(l);
-	/* Before forgets: a node may be among both. */
-	if (l->npins > 0)
-		flush_pins(l);
 	if (l->nforgets > 0)
 		flush_forgets(l);
 }
@@ -371,7 +365,7 @@ ask_find(struct vault_put *q, const int *fd, uint32_t n, struct vault_nodes *m)
 	q->h.op = VAULT_FIND;
 	q->h.count = n;
 	pthread_mutex_lock(&get_lock);
-	r = send_fds(get_sock, q, len, fd, n);
+	r = send_fds(get_sock, q, len, fd, n, FIND_TRIES);
 	if (r == 0)
 		got = msg_recv(get_sock, m, sizeof(*m), NULL, NULL, NULL, 0);
 	pthread_mutex_unlock(&get_lock);

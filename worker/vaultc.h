@@ -6,6 +6,7 @@
 #ifndef WORKER_VAULTC_H
 #define WORKER_VAULTC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,14 +26,18 @@ void vault_init(int put, int get);
 void vault_put(struct lane *, struct inode *, struct inode *parent);
 void vault_forget(struct lane *, uint64_t node);
 /*
- * Have the vault keep the fd of an inode that its handle will not bring back: at once, before the name goes (now), or
- * before the lane's next message to the front. dir: the directory it was found in.
+ * Have the vault keep the fd of an inode that its handle will not bring back; it is in the vault's queue when this
+ * returns. Nothing happens if it is pinned already. dir: the directory it was found in.
  */
-void vault_pin_now(struct lane *, struct inode *, struct inode *dir);
 void vault_pin(struct lane *, struct inode *, struct inode *dir);
-/* It has a name now: its handle will bring it back. */
-void vault_unpin(struct lane *, const struct inode *);
-/* Send what vault_put(), vault_forget() and vault_pin() collected. */
+/* The same for n (<= VAULT_BATCH) inodes that the vault knows, in one message. */
+void vault_pin_all(struct inode *const *, unsigned n);
+/*
+ * It has a name after all: its handle will bring it back. Returns true if it may have been pinned: and it may have lost
+ * the name meanwhile, by another lane that relied on the pin.
+ */
+bool vault_unpin(struct inode *);
+/* Send what vault_put() and vault_forget() collected. */
 void vault_flush(struct lane *);
 /* Everything is forgotten. */
 void vault_reset(struct lane *);

@@ -40,6 +40,7 @@ long restart_now_us(void);
 /* Each returns a new test case for the suite, which owns it. */
 TCase *check_restart_pause(void);
 TCase *check_restart_flight(void);
+TCase *check_restart_frozen(void);
 TCase *check_restart_points(void);
 TCase *check_restart_state(void);
 TCase *check_restart_liar(void);

@@ -239,11 +239,25 @@ verify(const struct point_case *c)
 	return count_names() == names ? NULL : "there are more names than there should be";
 }
 
+/* The node of what the operation takes the last name from, as the guest knows it before; 0 = there is none. */
+static uint64_t
+victim_of(const struct point_case *c, uint64_t dir)
+{
+	const char *name = c->doing == UNLINK || c->doing == RMDIR ? "a" : "b";
+	struct fuse_entry_out e;
+
+	if (c->want != 0 || (c->doing != UNLINK && c->doing != RMDIR && c->doing != RENAME) || inodes[name[0] - 'a'] == 0)
+		return 0;
+	OK(fc_lookup(&hc, dir, name, &e));
+	return e.nodeid;
+}
+
 static void
 one_case(const struct point_case *c, const char *place)
 {
 	struct fuse_entry_out e = { 0 }, again;
-	uint64_t dir, a = 0;
+	struct fuse_attr attr;
+	uint64_t dir, a = 0, victim;
 	const char *wrong;
 	char name[32];
 	pid_t pid;
@@ -256,6 +270,7 @@ one_case(const struct point_case *c, const char *place)
 		OK(fc_lookup(&hc, dir, "a", &again));
 		a = again.nodeid;
 	}
+	victim = victim_of(c, dir);
 	pid = restart_worker();
 	hc.uid = UID;
 	hc.gid = GID;
@@ -273,6 +288,11 @@ one_case(const struct point_case *c, const char *place)
 	}
 	wrong = verify(c);
 	ck_assert_msg(wrong == NULL, "%s, %s: %s", c->name, place, wrong);
+	if (victim != 0) {
+		ck_assert_msg(fc_getattr(&hc, victim, &attr) == 0 && attr.nlink == 0, "%s, %s: what was removed is lost",
+		    c->name, place);
+		OK(fc_forget(&hc, victim, 1));
+	}
 	if (e.nodeid != 0 && err == 0) {
 		OK(fc_lookup(&hc, dir, c->doing == LINK ? "b" : "a", &again));
 		ck_assert_uint_eq(again.nodeid, e.nodeid);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * liar - a worker that lies. check_restart puts it beside the daemon under the worker's name. It says READY as a worker
- * does, and answers the first requests about the root truthfully; which lie it tells then is the number in the file
- * `lie` beside it.
+ * does, and answers the first requests about the root truthfully; which lie it tells then is the first number in the
+ * file `lie` beside it. The first worker, whose mount namespace all others enter, is the true one, the file `true-worker`;
+ * how many of those after it lie is the second number.
  *
  * Runs in: the worker's place, as a child of the monitor. It does not seal itself, and speaks to no vault.
  */
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/msg.h"
@@ -28,6 +30,7 @@ struct lane {
 };
 
 static int lie;
+static unsigned liars;
 static struct lane lanes[RPC_LANES_MAX];
 
 /* The request at hand, and the answer. */
@@ -39,20 +42,47 @@ struct turn {
 	size_t nfds;
 };
 
-static void
-read_lie(void)
+/* A file beside this one. */
+static const char *
+beside(const char *name)
 {
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 8);
-	FILE *f;
+	static char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 32);
 
 	if (n <= 0)
 		_exit(101);
 	path[n] = '\0';
-	strcpy(strrchr(path, '/') + 1, "lie");
-	if ((f = fopen(path, "re")) == NULL || fscanf(f, "%d", &lie) != 1)
+	strcpy(strrchr(path, '/') + 1, name);
+	return path;
+}
+
+static void
+read_lie(void)
+{
+	FILE *f = fopen(beside("lie"), "re");
+
+	if (f == NULL || fscanf(f, "%d %u", &lie, &liars) != 2)
 		_exit(102);
 	fclose(f);
+}
+
+/* START stays in the socket, for the true one if it is his turn. */
+static void
+become_true(void)
+{
+	char *const argv[] = { (char *)"virtiofsd: worker", NULL };
+	struct ctl_start_worker start;
+	struct iovec iov = { .iov_base = &start, .iov_len = sizeof(start) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int fd;
+
+	if (recvmsg(CONTROL_FD, &m, MSG_PEEK) != sizeof(start))
+		_exit(107);
+	if (start.incarnation > 0 && start.incarnation <= liars)
+		return;
+	fd = open(beside("true-worker"), O_PATH | O_CLOEXEC);
+	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
+	_exit(108);
 }
 
 static void
@@ -335,13 +365,14 @@ main(void)
 	char byte;
 
 	read_lie();
+	become_true();
 	if (msg_recv(CONTROL_FD, &start, sizeof(start), fds, &nfds, NULL, 0) != sizeof(start) ||
-	    start.h.op != CTL_START_WORKER || start.nlanes > RPC_LANES_MAX || nfds < 4 + 2 * (size_t)start.nlanes)
+	    start.h.op != CTL_START_WORKER || start.nlanes > RPC_LANES_MAX || nfds < 5 + 2 * (size_t)start.nlanes)
 		return 100;
 	for (unsigned i = 0; i < start.nlanes; i++) {
-		lanes[i].sock = fds[4 + i];
+		lanes[i].sock = fds[5 + i];
 		lanes[i].arena = mmap(NULL, RPC_ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    fds[4 + start.nlanes + i], 0);
+		    fds[5 + start.nlanes + i], 0);
 		if (lanes[i].arena == MAP_FAILED)
 			return 99;
 	}
@@ -352,7 +383,7 @@ main(void)
 			return 97;
 	}
 	lie_to_monitor();
-	while (recv(CONTROL_FD, &byte, 1, 0) > 0)
+	while (msg_recv(CONTROL_FD, &byte, 1, NULL, NULL, NULL, 0) > 0)
 		;
 	return 0;
 }

@@ -44,6 +44,19 @@ nap(void)
 }
 
 static int
+mount_ext4(struct vmm *v)
+{
+	char cmd[512];
+
+	snprintf(cmd, sizeof(cmd), "truncate -s %uM %s/image && mkfs.ext4 -q %s/image && mount -o loop %s/image %s",
+	    v->opts.ext4_mib, v->dir, v->dir, v->dir, v->share);
+	if (system(cmd) != 0)
+		return -EIO;
+	v->mounted = true;
+	return chmod(v->share, 0777) < 0 ? -errno : 0;
+}
+
+static int
 make_dirs(struct vmm *v)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -71,6 +84,8 @@ make_dirs(struct vmm *v)
 		v->mounted = true;
 		return v->opts.mount_share(v);
 	}
+	if (v->opts.ext4_mib != 0)
+		return mount_ext4(v);
 	if (v->opts.share_mib == 0)
 		return 0;
 	snprintf(options, sizeof(options), "size=%um,mode=0777", v->opts.share_mib);
@@ -441,16 +456,28 @@ vmm_log_size(const struct vmm *v)
 bool
 vmm_log_has(const struct vmm *v, const char *text)
 {
+	return vmm_log_count(v, text) > 0;
+}
+
+unsigned int
+vmm_log_count(const struct vmm *v, const char *text)
+{
 	static char buf[LOG_LOOK + 1];
+	const char *p = buf;
+	unsigned int count = 0;
 	size_t n;
 	FILE *f;
 
 	f = fopen(v->log_path, "re");
 	if (f == NULL)
-		return false;
+		return 0;
 	if (vmm_log_size(v) > LOG_LOOK)
 		fseek(f, -LOG_LOOK, SEEK_END);
 	n = fread(buf, 1, LOG_LOOK, f);
 	fclose(f);
-	return memmem(buf, n, text, strlen(text)) != NULL;
+	while ((p = memmem(p, n - (size_t)(p - buf), text, strlen(text))) != NULL) {
+		count++;
+		p += strlen(text);
+	}
+	return count;
 }

@@ -154,6 +154,7 @@ struct vmm_opts {
 	const char *const *prefix;	/* what runs the daemon (and execs it), e.g. setpriv; or NULL */
 	uid_t owner;			/* who runs the daemon, and owns the share, also as gid; 0 = $HARNESS_OWNER or root */
 	gid_t group;			/* a supplementary group of the owner's; 0 = none */
+	unsigned int ext4_mib;		/* an ext4 on a loop device */
 };
 
 struct vmm_queue {
@@ -257,8 +258,9 @@ void vmm_print_log(const struct vmm *v);
 /* Bytes in the daemon's log. */
 long vmm_log_size(const struct vmm *v);
 
-/* True if the last MiB of the log holds `text`. */
+/* True if the last MiB of the log holds `text`. How often it does. */
 bool vmm_log_has(const struct vmm *v, const char *text);
+unsigned int vmm_log_count(const struct vmm *v, const char *text);
 
 /* Milliseconds of the monotonic clock. */
 long vmm_now_ms(void);

@@ -346,7 +346,44 @@ START_TEST(test_stuck)
 }
 END_TEST
 
-/* Lies about the restart end the daemon. */
+/* A worker that lies, closes what it should keep, or of which the front says so, is replaced. */
+static const struct {
+	const char *worker, *front, *log;
+} broken[] = {
+	{ "Rs", "r", "the worker process broke the control protocol: unexpected RESUMED" },
+	{ "Ks", "r", "the worker process broke the control protocol: unexpected STUCK" },
+	{ "Bs", "r", "the worker process broke the control protocol: unexpected BROKEN" },
+	{ "Ps", "r", "the worker process broke the vault protocol: put: unknown message" },
+	{ "Ls", "r", "the worker process was killed by signal 9" },
+	{ "s", "l", "the worker process broke the lane protocol: it is killed" },
+	{ "s", "c", "the worker process closed a lane and did not end: it is killed" },
+};
+
+START_TEST(test_broken)
+{
+	start(broken[_i].worker, broken[_i].front, NULL, NULL);
+	want_log(broken[_i].log, 3000);
+	want_log("the worker process was killed by signal 9 (SIGKILL) while serving MKDIR, READ; a new "
+		 "one serves after",
+	    3000);
+	(void)worker_pid(1);
+	usleep(300000);
+	ck_assert_str_eq(get_file("share/begun.2"), "");
+	fd_close(&conn);
+	want_end(0);
+}
+END_TEST
+
+/* One that lies again and again is one that dies again and again. */
+START_TEST(test_liar_for_ever)
+{
+	start("P", "r", "--worker-deaths=3", NULL);
+	want_end(1);
+	want_log("more than 3 ended within 60 s, giving up", 100);
+}
+END_TEST
+
+/* Lies of the front about the restart end the daemon. */
 static const struct {
 	const char *worker, *front, *opt;
 } lies[] = {
@@ -354,8 +391,9 @@ static const struct {
 	{ "s", "2", NULL }, /* STUCK of an unknown op */
 	{ "s", "3", NULL }, /* STUCK of an unknown lane */
 	{ "s", "t", "--worker-timeout=0" }, { "s", "4", NULL }, /* STUCK too short */
-	{ "R", "r", NULL }, /* a worker says RESUMED */
-	{ "K", "r", NULL }, /* a worker says STUCK */
+	{ "s", "5", NULL }, /* BROKEN in a way that there is not */
+	{ "s", "6", NULL }, /* BROKEN by a worker that there is not */
+	{ "R", "r", "--worker-deaths=0" }, /* a worker says RESUMED, and there is to be no other */
 };
 
 START_TEST(test_lies)
@@ -420,6 +458,8 @@ main(int argc, char *argv[])
 	tcase_add_test(t, test_late);
 	tcase_add_loop_test(t, test_stuck, 0, 2);
 	tcase_add_loop_test(t, test_lies, 0, countof(lies));
+	tcase_add_loop_test(t, test_broken, 0, countof(broken));
+	tcase_add_test(t, test_liar_for_ever);
 	tcase_add_loop_test(t, test_time, 0, 2);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

@@ -122,6 +122,8 @@ START_TEST(test_round_trip)
 	rig_forget(&r, 3);
 	rig_forget(&r, 12345);
 	ck_assert_int_eq(rig_get_node(&r, 3), -EBADF);
+	rig_forget(&r, 2);
+	rig_put_node(&r, 2, r.mnt, rig_path_fd(&r, "dir"));
 	rig_put_node(&r, 2, r.mnt, rig_path_fd(&r, "dir"));
 	rig_assert_same(rig_get_node(&r, 2), rig_path_fd(&r, "dir"));
 	ck_assert(!rig_breached(&r, 0));
@@ -253,9 +255,9 @@ START_TEST(test_kept_fds)
 	rig_forget(&r, 3);
 	rig_put_node(&r, 50, mnt, openat(proc, "uptime", O_PATH | O_CLOEXEC));
 	rig_assert_same(rig_get_node(&r, 50), openat(proc, "uptime", O_PATH | O_CLOEXEC));
-	/* Put again: the old fd goes. */
-	rig_put_node(&r, 50, mnt, openat(proc, "stat", O_PATH | O_CLOEXEC));
-	rig_assert_same(rig_get_node(&r, 50), openat(proc, "stat", O_PATH | O_CLOEXEC));
+	/* Put again: no other fd is kept. */
+	rig_put_node(&r, 50, mnt, openat(proc, "uptime", O_PATH | O_CLOEXEC));
+	rig_assert_same(rig_get_node(&r, 50), openat(proc, "uptime", O_PATH | O_CLOEXEC));
 	ck_assert_int_eq(rig_settled_fds(&r), before + MAX - 1);
 	ck_assert_int_eq(msg_send(r.put, &reset, sizeof(reset), NULL, 0, 0), 0);
 	ck_assert_int_eq(rig_get_node(&r, 2), -EBADF);
@@ -425,7 +427,7 @@ START_TEST(test_mounts_full)
 }
 END_TEST
 
-/* What only a compromised worker sends. The fds named: p = O_PATH of a file, P = of /proc/version, d = the directory,
+/* What only a compromised worker sends. The fds named: p = O_PATH of a file (node 2), D = of the directory, P = of /proc/version, d = the directory,
  * r = the file, readable, f = a fifo, readable. */
 static const struct {
 	const char *what;
@@ -459,6 +461,10 @@ static const struct {
 	{ "PUT of another mount's fd", false, VAULT_PUT, 1, 16, "P", 2, 0 },
 	{ "PUT on an unknown mount", false, VAULT_PUT, 1, 16, "P", 2, 2 },
 	{ "PUT whose second fd lies", false, VAULT_PUT, 2, 32, "pP", 2, 0 },
+	{ "PUT of a known node as another inode", false, VAULT_PUT, 1, 16, "D", 2, 0 },
+	{ "PUT of the root", false, VAULT_PUT, 1, 16, "D", 1, 0 },
+	{ "PUT of a later worker's node", false, VAULT_PUT, 1, 16, "D", NODE_FIRST(1), 0 },
+	{ "PUT of the last node", false, VAULT_PUT, 1, 16, "D", UINT64_MAX, 0 },
 	{ "MOUNT by O_PATH", false, VAULT_MOUNT, 1, 8, "p", 0, 0 },
 	{ "MOUNT without fd", false, VAULT_MOUNT, 1, 8, "", 0, 0 },
 	{ "MOUNT with two fds", false, VAULT_MOUNT, 1, 8, "dd", 0, 0 },
@@ -490,6 +496,8 @@ hostile_fd(struct rig *r, char kind)
 	switch (kind) {
 	case 'p':
 		return rig_path_fd(r, "file");
+	case 'D':
+		return rig_path_fd(r, ".");
 	case 'P':
 		return open("/proc/version", O_PATH | O_CLOEXEC);
 	case 'd':
@@ -560,8 +568,8 @@ START_TEST(test_not_hostile)
 	rig_begin(&r, "/dev/shm", 0, 1000);
 	rig_make_file(&r, "file");
 	rig_put_mount(&r, r.mnt, openat(r.dir, "file", O_RDONLY | O_CLOEXEC));
-	rig_put_node(&r, UINT64_MAX, r.mnt, rig_path_fd(&r, "file"));
-	rig_assert_same(rig_get_node(&r, UINT64_MAX), rig_path_fd(&r, "file"));
+	rig_put_node(&r, NODE_FIRST(1) - 1, r.mnt, rig_path_fd(&r, "file"));
+	rig_assert_same(rig_get_node(&r, NODE_FIRST(1) - 1), rig_path_fd(&r, "file"));
 	ck_assert(!rig_breached(&r, 0));
 	rig_end(&r);
 	/* The fd of the mount, opened here and sent, is the only one left. */

@@ -259,7 +259,7 @@ static void
 storm_learn(struct storm *s, unsigned i, const struct rpc_entry *a, unsigned *nback, struct rpc_forget1 *back)
 {
 	if (a->h.error != 0) {
-		ck_assert(i >= 32 && (a->h.error == -ENOENT || a->h.error == -EEXIST));
+		ck_assert_msg(i >= 32 && (a->h.error == -ENOENT || a->h.error == -EEXIST), "name %u: %d", i, a->h.error);
 		return;
 	}
 	if (s->known[i].count > 0 && s->known[i].node != a->e.node)

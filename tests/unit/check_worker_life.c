@@ -271,7 +271,7 @@ START_TEST(sealed)
 	check_status("NoNewPrivs", "1");
 	if (rig.opt.seccomp != SECCOMP_NONE)
 		check_status("Seccomp", "2");
-	check_status("Threads", "3");
+	check_status("Threads", "4");
 	if (rig.opt.sandbox != SANDBOX_NAMESPACE)
 		return;
 	/* the tree is the share and nothing else */

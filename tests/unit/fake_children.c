@@ -173,17 +173,36 @@ fill_vault(int put, int get, uint64_t first, uint32_t nodes)
 		_exit(98);
 }
 
+static void
+broken(uint32_t incarnation, uint32_t how)
+{
+	const struct ctl_broken m = {
+		.h = { CTL_BROKEN, sizeof(m) }, .incarnation = incarnation, .how = how
+	};
+
+	send_control(&m, sizeof(m));
+}
+
 /* Is START what it should be? */
 static void
 check_start(const struct ctl_start_worker *m, const int *fds, size_t nfds, bool kept)
 {
-	const size_t want = 4 + 2 * m->nlanes;
+	const size_t want = 5 + 2 * m->nlanes;
 	struct stat st;
 
 	if (m->h.op != CTL_START_WORKER || m->first_node != NODE_FIRST(m->incarnation) ||
 	    nfds != want + kept || fstat(fds[3], &st) == -1 ||
 	    st.st_size != (off_t)m->nlanes * (off_t)JOURNAL_PAGE)
 		_exit(80);
+}
+
+static void
+put_nonsense(int put)
+{
+	const struct vault_hdr m = { .op = VAULT_GOT, .count = 1 };
+
+	if (msg_send(put, &m, sizeof(m), NULL, 0, 0) != 0)
+		_exit(96);
 }
 
 static bool
@@ -234,6 +253,12 @@ fake_worker(void)
 		resumed(0);
 	if (what == 'K')
 		stuck(0, RPC_RENAME, sizeof(struct ctl_stuck));
+	if (what == 'B')
+		broken(m.incarnation, BROKEN_LIE);
+	if (what == 'P')
+		put_nonsense(fds[1]);
+	if (what == 'L')
+		fd_close(&fds[4]);
 	stay();
 }
 
@@ -256,6 +281,18 @@ say(char what)
 	case '4':
 		stuck(0, RPC_RENAME, sizeof(struct ctl_hdr) + 4);
 		break;
+	case '5':
+		broken(0, BROKEN_HOWS);
+		break;
+	case '6':
+		broken(1, BROKEN_LIE);
+		break;
+	case 'l':
+		broken(0, BROKEN_LIE);
+		break;
+	case 'c':
+		broken(0, BROKEN_CLOSED);
+		break;
 	default:
 		break;
 	}
@@ -277,6 +314,11 @@ take_lanes(uint32_t nlanes, char what)
 	fd_close_all(fds, nfds);
 	if (what != 'n')
 		resumed(m.incarnation);
+	/* What is said of a worker that is gone comes to nothing. */
+	if (what == 'l' || what == 'c') {
+		broken(m.incarnation - 1, BROKEN_LIE);
+		broken(m.incarnation - 1, BROKEN_CLOSED);
+	}
 }
 
 void

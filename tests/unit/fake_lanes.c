@@ -20,7 +20,6 @@ static uint8_t *msg[SLOTS_MAX];			/* and what was sent for each */
 static unsigned nonlane;
 static uint64_t answer[RPC_MSG_MAX / 8];
 static uint8_t *arena, *inbuf, *bulk;		/* made once */
-static struct request *delivering;
 
 #define REQUIRE(x)	do { if (!(x)) die(__LINE__, #x); } while (0)
 
@@ -252,31 +251,16 @@ deliver(struct rpc_builder *b, int fd)
 
 	if (rpc_check(RPC_REPLY, answer, rpc_finish(b), fd >= 0) != 0)
 		return false;
+	fake.lie = reply_lie(r, fake.lane, h);
+	if (fake.lie != NULL)
+		return false;
 	fake_rpc();
 	drop_oldest();
 	r->lane = NULL;
-	delivering = r;
 	r->done(r, fake.lane, h, fd);
-	delivering = NULL;
 	if (alen > 0)
 		lane_arena_put(fake.lane, aoff, alen);
 	return true;
-}
-
-void
-fake_abandon(void)
-{
-	struct request *r = delivering;
-	uint32_t aoff, alen;
-
-	if (r == NULL)
-		return;
-	delivering = NULL;
-	aoff = r->aoff;
-	alen = r->alen;
-	reply_error(r, -EIO);
-	if (alen > 0)
-		lane_arena_put(fake.lane, aoff, alen);
 }
 
 bool

@@ -21,6 +21,7 @@ struct fake {
 	struct queue q;
 	struct lane *lane;
 	bool	slow;			/* pace_fast() says no */
+	const char *lie;		/* what was wrong with the last answer */
 	unsigned pooled, returned;	/* calls of pool_submit() and request_return() */
 	unsigned live;			/* requests begun and not finished */
 
@@ -46,11 +47,9 @@ struct rpc_hdr *fake_rpc(void);
 uint8_t	*fake_arena(void);
 /*
  * Answer it: the body of its reply type (n bytes behind the header), a name or NULL, an fd or -1. False if that is no
- * reply that rpc_check() lets through (then nothing happened).
+ * reply that rpc_check() and reply_lie() let through (then nothing happened; fake.lie is what the latter says).
  */
 bool	fake_answer(const void *body, size_t n, const char *name, size_t namelen, int fd);
 bool	fake_answer_error(int error);
-/* The front has ended over the answer, by a jump out of fatalx(): clean up behind it. */
-void	fake_abandon(void);
 
 #endif

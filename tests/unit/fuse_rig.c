@@ -242,3 +242,15 @@ rig_opendir(uint64_t node)
 {
 	return opened(FUSE_OPENDIR, node, 0, -1);
 }
+
+void
+rig_expect_lie(const void *body, size_t n)
+{
+	const unsigned finished = fake.finished, live = fake.live;
+
+	ck_assert(!fake_answer(body, n, NULL, 0, -1));
+	ck_assert_ptr_nonnull(fake.lie);
+	ck_assert_uint_eq(fake.finished, finished);
+	ck_assert_uint_eq(fake.live, live);
+	ck_assert_ptr_nonnull(fake_rpc());
+}

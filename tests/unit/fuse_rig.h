@@ -49,5 +49,7 @@ void	rig_entry(struct rpc_entry_body *, uint64_t node, uint32_t mode);
 void	rig_know(uint64_t node, uint32_t mode);
 uint64_t rig_open(uint64_t node, uint32_t flags, int fd);
 uint64_t rig_opendir(uint64_t node);
+/* Answer the oldest request with this, which lies: nothing follows from it, the request waits for a true answer. */
+void	rig_expect_lie(const void *body, size_t n);
 
 #endif

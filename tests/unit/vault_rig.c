@@ -33,7 +33,7 @@ rig_attach(struct rig *r)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, put), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, get), 0);
-	ck_assert_int_eq(vault_attach(r->vault, put[0], get[0]), 0);
+	ck_assert_int_eq(vault_attach(r->vault, put[0], get[0], r->incarnation), 0);
 	r->put = put[1];
 	r->get = get[1];
 }
@@ -46,6 +46,7 @@ rig_begin(struct rig *r, const char *place, size_t max_fds, uint32_t max_nodes)
 	r->dir = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(r->dir, 0);
 	r->mnt = rig_mount_id(r->dir);
+	r->incarnation = 0;
 	ck_assert_int_eq(vault_new(max_fds != 0 ? max_fds : 1000, max_nodes, true, &r->vault), 0);
 	ck_assert_int_eq(vault_start(r->vault, NULL, NULL), 0);
 	rig_attach(r);
@@ -270,6 +271,9 @@ bool
 rig_breached(struct rig *r, int ms)
 {
 	struct pollfd p = { .fd = vault_fd(r->vault), .events = POLLIN };
+	uint32_t by;
 
-	return poll(&p, 1, ms) == 1 && vault_breach(r->vault) != NULL;
+	/* Asked once, it is not announced again. */
+	return poll(&p, 1, ms) == 1 && vault_breach(r->vault, &by) != NULL && by == r->incarnation &&
+	    vault_breach(r->vault, &by) == NULL && poll(&p, 1, 0) == 0;
 }

@@ -14,6 +14,7 @@
 
 struct rig {
 	struct vault *vault;
+	uint32_t incarnation; /* of the worker that rig_attach() attaches */
 	int put, get;
 	char path[128];
 	int dir;

@@ -15,27 +15,28 @@
 #include "tests/unit/worker_rig.h"
 
 const struct worker_case worker_cases[] = {
-	{ "mkdir", RPC_MKDIR, "new", NULL, 0755, 0, 0, 0, 0, -EEXIST },
-	{ "mkdir of a user", RPC_MKDIR, "new", NULL, 0700, 0, 0, 1000, 1001, -EEXIST },
-	{ "mknod fifo", RPC_MKNOD, "new", NULL, S_IFIFO | 0644, 0, 0, 0, 0, -EEXIST },
-	{ "mknod device", RPC_MKNOD, "new", NULL, S_IFCHR | 0644, 0x103, 0, 0, 0, -EEXIST },
-	{ "symlink", RPC_SYMLINK, "new", "to", 0, 0, 0, 0, 0, -EEXIST },
-	{ "create excl", RPC_CREATE, "new", NULL, 0644, 0, O_RDWR | O_EXCL, 0, 0, -EEXIST },
-	{ "create excl of a user", RPC_CREATE, "new", NULL, 0600, 0, O_RDWR | O_EXCL, 1000, 1001, -EEXIST },
-	{ "create", RPC_CREATE, "new", NULL, 0644, 0, O_RDWR, 0, 0, 0 },
-	{ "create trunc", RPC_CREATE, "new", NULL, 0644, 0, O_RDWR | O_TRUNC, 0, 0, 0 },
-	{ "link", RPC_LINK, "new", NULL, 0, 0, 0, 0, 0, -EEXIST },
-	{ "unlink", RPC_UNLINK, "f", NULL, 0, 0, 0, 0, 0, -ENOENT },
-	{ "rmdir", RPC_RMDIR, "d", NULL, 0, 0, 0, 0, 0, -ENOENT },
-	{ "rename", RPC_RENAME, "f", "new", 0, 0, 0, 0, 0, -ENOENT },
-	{ "rename over", RPC_RENAME, "f", "h", 0, 0, 0, 0, 0, -ENOENT },
-	{ "rename noreplace", RPC_RENAME, "f", "new", 0, 0, RENAME_NOREPLACE, 0, 0, -ENOENT },
-	{ "rename exchange", RPC_RENAME, "f", "h", 0, 0, RENAME_EXCHANGE, 0, 0, 1 },
-	{ "rename whiteout", RPC_RENAME, "f", "new", 0, 0, RENAME_WHITEOUT, 0, 0, 1 },
+	{ "mkdir", RPC_MKDIR, "new", NULL, 0755, 0, 0, 0, 0, -EEXIST, NULL },
+	{ "mkdir of a user", RPC_MKDIR, "new", NULL, 0700, 0, 0, 1000, 1001, -EEXIST, NULL },
+	{ "mknod fifo", RPC_MKNOD, "new", NULL, S_IFIFO | 0644, 0, 0, 0, 0, -EEXIST, NULL },
+	{ "mknod device", RPC_MKNOD, "new", NULL, S_IFCHR | 0644, 0x103, 0, 0, 0, -EEXIST, NULL },
+	{ "symlink", RPC_SYMLINK, "new", "to", 0, 0, 0, 0, 0, -EEXIST, NULL },
+	{ "create excl", RPC_CREATE, "new", NULL, 0644, 0, O_RDWR | O_EXCL, 0, 0, -EEXIST, NULL },
+	{ "create excl of a user", RPC_CREATE, "new", NULL, 0600, 0, O_RDWR | O_EXCL, 1000, 1001, -EEXIST, NULL },
+	{ "create", RPC_CREATE, "new", NULL, 0644, 0, O_RDWR, 0, 0, 0, NULL },
+	{ "create trunc", RPC_CREATE, "new", NULL, 0644, 0, O_RDWR | O_TRUNC, 0, 0, 0, NULL },
+	{ "link", RPC_LINK, "new", NULL, 0, 0, 0, 0, 0, -EEXIST, NULL },
+	{ "unlink", RPC_UNLINK, "f", NULL, 0, 0, 0, 0, 0, -ENOENT, "f" },
+	{ "rmdir", RPC_RMDIR, "d", NULL, 0, 0, 0, 0, 0, -ENOENT, "d" },
+	{ "rename", RPC_RENAME, "f", "new", 0, 0, 0, 0, 0, -ENOENT, NULL },
+	{ "rename over", RPC_RENAME, "f", "h", 0, 0, 0, 0, 0, -ENOENT, "h" },
+	{ "rename over a directory", RPC_RENAME, "e", "d", 0, 0, 0, 0, 0, -ENOENT, "d" },
+	{ "rename noreplace", RPC_RENAME, "f", "new", 0, 0, RENAME_NOREPLACE, 0, 0, -ENOENT, NULL },
+	{ "rename exchange", RPC_RENAME, "f", "h", 0, 0, RENAME_EXCHANGE, 0, 0, 1, NULL },
+	{ "rename whiteout", RPC_RENAME, "f", "new", 0, 0, RENAME_WHITEOUT, 0, 0, 1, NULL },
 };
 const unsigned worker_ncases = countof(worker_cases);
 
-static ino_t ino_f, ino_h;
+static ino_t ino_f, ino_h, ino_e;
 
 static ino_t
 ino_of(const char *name)
@@ -51,6 +52,8 @@ case_prepare(void)
 	rig_host_file("f");
 	rig_host_file("h");
 	ck_assert_int_eq(mkdir(rig_path("d"), 0755), 0);
+	ck_assert_int_eq(mkdir(rig_path("e"), 0755), 0);
+	ino_e = ino_of("e");
 	ino_f = ino_of("f");
 	ino_h = ino_of("h");
 }
@@ -148,7 +151,7 @@ case_is_done(const struct worker_case *c)
 			return ino_of("f") == ino_h && ino_of("h") == ino_f;
 		if ((c->flags & RENAME_WHITEOUT) != 0)
 			return lstat(rig_path("f"), &st) == 0 && S_ISCHR(st.st_mode) && ino_of(c->name2) == ino_f;
-		return ino_of("f") == 0 && ino_of(c->name2) == ino_f;
+		return ino_of(c->name1) == 0 && ino_of(c->name2) == (c->name1[0] == 'e' ? ino_e : ino_f);
 	case RPC_LINK:
 		return ino_of("new") == ino_f && ino_of("f") == ino_f;
 	default:
@@ -167,7 +170,8 @@ bool
 case_is_undone(const struct worker_case *c)
 {
 	(void)c;
-	return ino_of("f") == ino_f && ino_of("h") == ino_h && ino_of("new") == 0 && ino_of("d") != 0;
+	return ino_of("f") == ino_f && ino_of("h") == ino_h && ino_of("new") == 0 && ino_of("d") != 0 &&
+	    ino_of("e") == ino_e;
 }
 
 static void

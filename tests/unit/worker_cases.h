@@ -19,12 +19,13 @@ struct worker_case {
 	uint32_t flags;			/* of CREATE, of RENAME */
 	uint32_t uid, gid;
 	int	foreign;		/* what the op says of a share where somebody else did it before; 1: see the test */
+	const char *victim;		/* what loses its last name */
 };
 
 extern const struct worker_case worker_cases[];
 extern const unsigned worker_ncases;
 
-/* What must be there: f (a file, known to the guest: its node), h (another), d (a directory). */
+/* What must be there: f (a file, known to the guest: its node), h (another), d and e (directories). */
 void	case_prepare(void);
 uint64_t case_lookup(void);
 /* Collect the request on lane 0. */

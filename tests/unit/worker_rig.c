@@ -95,7 +95,7 @@ hear(int timeout_ms)
 }
 
 static void
-send_start(int ctl, int share, int put, int get, const int *socks, const int *arenas)
+send_start(int ctl, int share, int put, int get, int lifeline, const int *socks, const int *arenas)
 {
 	struct ctl_start_worker m = {
 		.h = { .op = CTL_START_WORKER, .len = sizeof(m) },
@@ -103,8 +103,8 @@ send_start(int ctl, int share, int put, int get, const int *socks, const int *ar
 		.sandbox = rig.opt.sandbox, .fd_budget = rig.opt.fd_budget, .first_node = NODE_FIRST(rig.incarnation),
 		.incarnation = rig.incarnation, .caps = rig.opt.caps,
 	};
-	int fds[6 + 2 * RIG_LANES] = { share, put, get, rig.journal_fd }, tables;
-	size_t n = 4;
+	int fds[7 + 2 * RIG_LANES] = { share, put, get, rig.journal_fd, lifeline }, tables;
+	size_t n = 5;
 
 	for (unsigned i = 0; i < RIG_LANES; i++)
 		fds[n++] = socks[i];
@@ -123,12 +123,13 @@ void
 rig_start(void)
 {
 	const int ns = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-	int ctl[2], put[2], get[2], lane[2], socks[RIG_LANES], arenas[RIG_LANES], share;
+	int ctl[2], put[2], get[2], line[2], lane[2], socks[RIG_LANES], arenas[RIG_LANES], share;
 	char path[64];
 
 	pair(ctl);
 	pair(put);
 	pair(get);
+	pair(line);
 	share = open(rig.share, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(share, 0);
 	for (unsigned i = 0; i < RIG_LANES; i++) {
@@ -152,11 +153,13 @@ rig_start(void)
 		ck_assert_int_ge(rig.mntns, 0);
 	}
 	rig.ctl = ctl[0];
-	send_start(ctl[0], share, put[1], get[1], socks, arenas);
+	send_start(ctl[0], share, put[1], get[1], line[1], socks, arenas);
 	close(share);
 	close(ctl[1]);
 	close(put[1]);
 	close(get[1]);
+	close(line[1]);
+	rig.lifeline = line[0];
 	for (unsigned i = 0; i < RIG_LANES; i++) {
 		close(socks[i]);
 		close(arenas[i]);
@@ -195,6 +198,7 @@ clean_up(void)
 {
 	hear(0);
 	close(rig.ctl);
+	close(rig.lifeline);
 	for (unsigned i = 0; i < RIG_LANES; i++) {
 		close(rig.lane[i].sock);
 		munmap(rig.lane[i].arena, RPC_ARENA_SIZE);

@@ -52,7 +52,7 @@ struct rig {
 	bool	own_share;
 	struct rig_options opt;
 	pid_t	pid;
-	int	ctl, mntns;
+	int	ctl, mntns, lifeline;
 	struct rig_lane lane[RIG_LANES];
 	uint32_t incarnation;
 	int	journal_fd;
@@ -60,7 +60,7 @@ struct rig {
 	char	log[4096];		/* what the worker said until READY, and at its end */
 	/* what the vault counted */
 	_Atomic unsigned puts, repeated, forgets, gets, got, resets, mounts;
-	_Atomic unsigned pins, unpins, finds, found, holds, drops, fetches;
+	_Atomic unsigned pins, pin_messages, unpins, finds, found, holds, drops, fetches;
 };
 
 extern struct rig rig;

@@ -201,17 +201,18 @@ vault_take(void *buf, size_t n, int *fds, size_t nfds)
 	case VAULT_PIN:
 		if (nfds != h->count)
 			_exit(97);
+		rig.pin_messages++;
 		for (unsigned i = 0; i < h->count; i++)
 			vault_pin1(p->e[i].node, fds[i]);
-		break;
-	case VAULT_UNPIN:
-		for (unsigned i = 0; i < h->count; i++)
-			vault_unpin1(f->node[i]);
 		break;
 	case VAULT_HOLD:
 		if (nfds != 1)
 			_exit(97);
 		vault_hold1(((struct vault_hold *)buf)->fh, fds[0]);
+		break;
+	case VAULT_UNPIN:
+		for (unsigned i = 0; i < h->count; i++)
+			vault_unpin1(f->node[i]);
 		break;
 	case VAULT_DROP:
 		vault_drop1(f->node[0]);
