@@ -32,6 +32,7 @@ UNIT_check_xattrmap := common/xattrmap.c monitor/xattrmap_parse.c
 UNIT_check_idmap := common/idmap.c monitor/idmap_parse.c
 VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/vault_table.c common/msg.c common/log.c
 UNIT_check_vault := $(VAULT)
+UNIT_check_vault_mounts := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
@@ -48,6 +49,7 @@ UNIT_check_worker_ids := $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)
 UNIT_check_worker_life := $(WORKER_RIG)
 UNIT_check_worker_making := $(WORKER_RIG)
+UNIT_check_worker_mounts := $(WORKER_RIG)
 UNIT_check_worker_ops := $(WORKER_RIG)
 UNIT_check_worker_replay := tests/unit/worker_cases.c $(WORKER_RIG)
 UNIT_check_worker_restart := $(WORKER_RIG)
