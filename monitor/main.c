@@ -136,6 +136,9 @@ set_up(struct monitor *m)
 	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0 ||
 	    (r = plan_make(o, m->share, &m->plan)) != 0)
 		return r;
+	/* The worker asks before it names an inode that costs the vault an fd. */
+	if (!m->plan.handles)
+		m->opts.dev.file_handles = HANDLES_NEVER;
 	r = vault_new(
 	    start_fd_budget(m->fd_limit), VAULT_NODES_MAX, m->plan.handles, &m->session.vault);
 	if (r == 0)

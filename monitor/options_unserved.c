@@ -19,7 +19,6 @@ dev(const struct options *o, uint32_t flag)
 
 UNSERVED(posix_lock, dev(o, DEV_POSIX_LOCK))
 UNSERVED(flock, dev(o, DEV_FLOCK))
-UNSERVED(file_handles, o->dev.file_handles != HANDLES_PREFER)
 UNSERVED(busy_poll, o->busy_poll_given)
 
 static const struct {
@@ -28,7 +27,6 @@ static const struct {
 } unserved[] = {
 	{ "--posix-lock", posix_lock },
 	{ "--flock", flock },
-	{ "--inode-file-handles other than prefer", file_handles },
 	{ "--busy-poll-us", busy_poll },
 };
 

@@ -98,6 +98,11 @@ take_put(struct vault_store *s, const union message *m, size_t n, int *fds, size
 		if (n != sizeof(m->mount) || m->h.count != 1 || nfds > 1 || (nfds == 0 && !cut))
 			return "mount: wrong size or fds";
 		return vault_store_mount(s, m->mount.mnt_id, &fds[0]);
+	case VAULT_UNMOUNT:
+		if (n != sizeof(m->mount) || m->h.count != 1 || nfds != 0 || cut)
+			return "unmount: wrong size or fds";
+		vault_store_unmount(s, m->mount.mnt_id);
+		return NULL;
 	case VAULT_PUT:
 	case VAULT_PIN:
 		if (!fds_fit(m, n, nfds, cut))
@@ -242,6 +247,20 @@ find(struct vault *v, const struct vault_put *m, const int *fds, size_t nfds)
 }
 
 static const char *
+keep(struct vault *v, const struct vault_put *m, int *fds)
+{
+	struct vault_got got = { .h = { .op = VAULT_GOT, .count = m->h.count } };
+	const char *bad = NULL;
+
+	for (uint32_t i = 0; i < m->h.count && bad == NULL; i++)
+		bad = vault_store_keep(&v->store, &m->e[i], &fds[i], &got.error[i]);
+	if (bad == NULL)
+		reply(
+		    v, &got, offsetof(struct vault_got, error) + m->h.count * sizeof(got.error[0]));
+	return bad;
+}
+
+static const char *
 check_get(const union message *m, size_t n, size_t nfds, bool cut)
 {
 	if (n < sizeof(m->h))
@@ -254,6 +273,8 @@ check_get(const union message *m, size_t n, size_t nfds, bool cut)
 		    : "get: wrong size or fds";
 	case VAULT_FIND:
 		return fds_fit(m, n, nfds, cut) ? NULL : "find: wrong size or fds";
+	case VAULT_KEEP:
+		return fds_fit(m, n, nfds, cut) ? NULL : "keep: wrong size or fds";
 	default:
 		return "get: unknown message";
 	}
@@ -269,6 +290,8 @@ serve_get(struct vault *v)
 
 	if (n == 0)
 		return;
+	for (size_t k = nfds; k < VAULT_BATCH; k++)
+		fds[k] = -1;
 	bad = check_get(&m, n, nfds, cut != 0);
 	/* What the worker put before it asked counts. */
 	if (bad == NULL)
@@ -276,6 +299,8 @@ serve_get(struct vault *v)
 	if (bad == NULL && v->get != -1) {
 		if (m.h.op == VAULT_FIND)
 			bad = find(v, &m.put, fds, nfds);
+		else if (m.h.op == VAULT_KEEP)
+			bad = keep(v, &m.put, fds);
 		else
 			answer(v, &m.nodes);
 	}
@@ -307,6 +332,7 @@ next_worker(struct vault *v, bool *stop)
 	drain_put(v);
 	fd_close(&v->put);
 	fd_close(&v->get);
+	vault_store_next_worker(&v->store);
 	v->put = put;
 	v->get = get;
 	v->serving = incarnation;

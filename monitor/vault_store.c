@@ -24,7 +24,9 @@
 
 struct vault_place {
 	uint64_t id;
-	int fd; /* real, of something on the mount; keeps the id from being reused */
+	int fd; /* real, of something on the mount; keeps the id from being reused; -1: the place is free */
+	uint32_t nodes; /* that are on it */
+	bool idle; /* the worker has no use for it: goes with its last node */
 };
 
 /* What an fd is. */
@@ -80,13 +82,38 @@ lose(struct vault_entry *e, int error)
 	e->u.error = error;
 }
 
-static const struct vault_place *
+static struct vault_place *
 find_place(const struct vault_store *v, uint64_t id)
 {
 	for (size_t i = 0; i < v->nplaces; i++)
-		if (v->places[i].id == id)
+		if (v->places[i].fd != -1 && v->places[i].id == id)
 			return &v->places[i];
 	return NULL;
+}
+
+/* Let go of a mount that neither the worker nor a node needs: the host may unmount it then. */
+static void
+leave_if_idle(struct vault_store *v, struct vault_place *m)
+{
+	if (m->fd == -1 || !m->idle || m->nodes > 0)
+		return;
+	fd_close(&m->fd);
+	v->fds--;
+}
+
+/* An entry of the table of nodes is about to change or go: it is found no more, and is on no mount. */
+static void
+take_out(struct vault_store *v, struct vault_entry *e)
+{
+	const bool placed = e->kind != VAULT_FREE && e->kind != VAULT_LOST;
+	struct vault_place *m = placed ? &v->places[e->mount] : NULL;
+
+	vault_table_unindex(&v->table, e);
+	release(v, e);
+	if (m != NULL) {
+		m->nodes--;
+		leave_if_idle(v, m);
+	}
 }
 
 static int
@@ -176,7 +203,7 @@ remember(struct vault_store *v, struct vault_entry *e, const struct ident *id, i
 	if (id->e.kind == VAULT_FD && !may_keep(v)) {
 		if (log_limit(&fds_limit))
 			log_warn("too many files that cannot be remembered by file handle: raise "
-				 "the limit of open files");
+				 "the limit of open files (--rlimit-nofile)");
 		lose(e, -ENFILE);
 		return;
 	}
@@ -193,6 +220,7 @@ remember(struct vault_store *v, struct vault_entry *e, const struct ident *id, i
 		e->u.more = more;
 	if (e->kind == VAULT_FD)
 		e->u.kept.fd = fd_take(fd);
+	v->places[e->mount].nodes++;
 	vault_table_index(&v->table, e);
 }
 
@@ -256,11 +284,30 @@ vault_store_put(struct vault_store *v, const struct vault_put1 *p, int *fd)
 		vault_table_remove(&v->table, e);
 	if (bad != NULL)
 		return lost == 0 ? bad : NULL;
+	if (e->kind != VAULT_FREE)
+		take_out(v, e);
 	if (lost != 0)
 		lose(e, lost);
 	else
 		remember(v, e, &id, fd);
 	return NULL;
+}
+
+const char *
+vault_store_keep(struct vault_store *v, const struct vault_put1 *p, int *fd, int *error)
+{
+	const char *bad = vault_store_put(v, p, fd);
+	const struct vault_entry *e = bad == NULL ? vault_table_find(&v->table, p->node) : NULL;
+
+	*error = 0;
+	if (e == NULL)
+		*error = -ENFILE;
+	else if (e->kind == VAULT_LOST)
+		*error = e->u.error;
+	/* Nobody will name that node: it is forgotten already. */
+	if (bad == NULL && *error != 0)
+		vault_store_forget(v, p->node);
+	return bad;
 }
 
 const char *
@@ -371,9 +418,13 @@ vault_store_hold(struct vault_store *v, uint64_t fh, int *fd)
 static int
 add_place(struct vault_store *v, uint64_t id, int *fd)
 {
-	if (v->fds >= v->max_fds || v->nplaces >= PLACES_MAX)
+	size_t i = 0;
+
+	while (i < v->nplaces && v->places[i].fd != -1)
+		i++;
+	if (v->fds >= v->max_fds || i >= PLACES_MAX)
 		return -ENFILE;
-	if (v->nplaces == v->places_room) {
+	if (i == v->places_room) {
 		size_t room = v->places_room > 0 ? 2 * v->places_room : 8;
 		struct vault_place *p = reallocarray(v->places, room, sizeof(*p));
 
@@ -382,7 +433,8 @@ add_place(struct vault_store *v, uint64_t id, int *fd)
 		v->places = p;
 		v->places_room = room;
 	}
-	v->places[v->nplaces++] = (struct vault_place){ .id = id, .fd = fd_take(fd) };
+	v->places[i] = (struct vault_place){ .id = id, .fd = fd_take(fd) };
+	v->nplaces = MAX(v->nplaces, i + 1);
 	v->fds++;
 	return 0;
 }
@@ -390,6 +442,7 @@ add_place(struct vault_store *v, uint64_t id, int *fd)
 const char *
 vault_store_mount(struct vault_store *v, uint64_t mnt_id, int *fd)
 {
+	struct vault_place *m;
 	struct statx stx;
 	int r = *fd == -1 ? -ENFILE : 0;
 
@@ -400,8 +453,10 @@ vault_store_mount(struct vault_store *v, uint64_t mnt_id, int *fd)
 			return "mount: an fd of another mount";
 		if (!S_ISDIR(stx.stx_mode) && !S_ISREG(stx.stx_mode))
 			return "mount: neither directory nor file";
-		if (find_place(v, mnt_id) != NULL)
+		if ((m = find_place(v, mnt_id)) != NULL) {
+			m->idle = false;
 			return NULL;
+		}
 		r = add_place(v, mnt_id, fd);
 	}
 	if (r != 0) {
@@ -412,6 +467,26 @@ vault_store_mount(struct vault_store *v, uint64_t mnt_id, int *fd)
 	return NULL;
 }
 
+void
+vault_store_unmount(struct vault_store *v, uint64_t mnt_id)
+{
+	struct vault_place *m = find_place(v, mnt_id);
+
+	if (m == NULL)
+		return;
+	m->idle = true;
+	leave_if_idle(v, m);
+}
+
+void
+vault_store_next_worker(struct vault_store *v)
+{
+	for (size_t i = 0; i < v->nplaces; i++) {
+		v->places[i].idle = true;
+		leave_if_idle(v, &v->places[i]);
+	}
+}
+
 static void
 forget(struct vault_store *v, struct vault_table *t, uint64_t key)
 {
@@ -420,8 +495,9 @@ forget(struct vault_store *v, struct vault_table *t, uint64_t key)
 	if (e == NULL)
 		return;
 	if (t == &v->table)
-		vault_table_unindex(t, e);
-	release(v, e);
+		take_out(v, e);
+	else
+		release(v, e);
 	vault_table_remove(t, e);
 }
 
@@ -461,6 +537,10 @@ vault_store_reset(struct vault_store *v)
 {
 	reset(v, &v->table);
 	reset(v, &v->holds);
+	for (size_t i = 0; i < v->nplaces; i++) {
+		v->places[i].nodes = 0;
+		leave_if_idle(v, &v->places[i]);
+	}
 }
 
 int

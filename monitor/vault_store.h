@@ -43,7 +43,13 @@ void vault_store_worker(struct vault_store *, uint32_t incarnation);
 
 /* Take one element. *fd is what came with it, or -1 if it was lost on the way; it is taken if it is kept. */
 const char *vault_store_mount(struct vault_store *, uint64_t mnt_id, int *fd);
+/* A mount that the worker does not know any more; unknown ones are nothing to forget. */
+void vault_store_unmount(struct vault_store *, uint64_t mnt_id);
+/* The worker has gone, and with it what it knew of mounts: the next one announces those that it meets. */
+void vault_store_next_worker(struct vault_store *);
 const char *vault_store_put(struct vault_store *, const struct vault_put1 *, int *fd);
+/* As put; *error says whether it is kept: if not (negative errno), the node is not known. */
+const char *vault_store_keep(struct vault_store *, const struct vault_put1 *, int *fd, int *error);
 const char *vault_store_pin(struct vault_store *, const struct vault_put1 *, int *fd);
 /* Close what vault_store_pin() took, if it did. */
 void vault_store_unpin(struct vault_store *, uint64_t node);

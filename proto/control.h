@@ -9,9 +9,9 @@
  * lane or lies, and one CTL_DONE when its client has gone. EOF at either end means: leave.
  *
  * Vault sockets (worker to monitor's vault thread). "put": one-way VAULT_MOUNT, VAULT_PUT, VAULT_FORGET, VAULT_RESET,
- * VAULT_PIN, VAULT_UNPIN, VAULT_HOLD, VAULT_DROP. "get": VAULT_GET, answered by VAULT_GOT; VAULT_FIND, answered by VAULT_FOUND;
- * VAULT_FETCH, answered by VAULT_GOT. All that is in the put queue is taken before a get is answered. When a worker
- * dies, its put queue is drained to its end before the next worker is attached.
+ * VAULT_PIN, VAULT_UNPIN, VAULT_HOLD, VAULT_DROP, VAULT_UNMOUNT. "get": VAULT_GET, answered by VAULT_GOT; VAULT_FIND,
+ * answered by VAULT_FOUND; VAULT_FETCH and VAULT_KEEP, answered by VAULT_GOT. All that is in the put queue is taken before a
+ * get is answered. When a worker dies, its put queue is drained to its end before the next worker is attached.
  */
 #ifndef PROTO_CONTROL_H
 #define PROTO_CONTROL_H
@@ -220,7 +220,9 @@ enum vault_op {
 	VAULT_HOLD, /* struct vault_hold: keep this open directory until DROP (or RESET) */
 	VAULT_DROP, /* struct vault_nodes: file handles instead of nodes */
 	VAULT_FETCH, /* struct vault_nodes: file handles; answered by GOT with what HOLD gave */
-	VAULT_UNPIN /* struct vault_nodes: they have names, a handle brings them back */
+	VAULT_UNPIN, /* struct vault_nodes: these have a name by now; their handles will do */
+	VAULT_UNMOUNT, /* struct vault_mount, no fd: forget that mount once no node is on it */
+	VAULT_KEEP /* as PUT, answered by GOT without fds: did it work? */
 };
 
 #define VAULT_BATCH 64u

@@ -32,6 +32,7 @@ UNIT_check_xattrmap := common/xattrmap.c monitor/xattrmap_parse.c
 UNIT_check_idmap := common/idmap.c monitor/idmap_parse.c
 VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/vault_table.c common/msg.c common/log.c
 UNIT_check_vault := $(VAULT)
+UNIT_check_vault_mounts := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
@@ -48,6 +49,7 @@ UNIT_check_worker_ids := $(WORKER_RIG)
 UNIT_check_worker_inodes := $(WORKER_RIG)
 UNIT_check_worker_life := $(WORKER_RIG)
 UNIT_check_worker_making := $(WORKER_RIG)
+UNIT_check_worker_mounts := $(WORKER_RIG)
 UNIT_check_worker_names := $(WORKER_RIG)
 UNIT_check_worker_ops := $(WORKER_RIG)
 UNIT_check_worker_replay := tests/unit/worker_cases.c $(WORKER_RIG)
@@ -69,7 +71,7 @@ HARNESS_check_cli := $(OPTIONS)
 # A host file system with faults.
 HARNESS_check_surface := tests/harness/hostfs.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart check_modes check_xattr check_ids
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
 
 # name, folder, sources beside its own
 define test_program

@@ -116,8 +116,10 @@ put_plus(struct listing *d, const struct dirent64 *e, size_t namelen)
 			return false;
 		/* Any other failure costs the node id, not the entry. */
 		if (r == 0) {
-			vault_put(d->lane, in, d->dir);
-			ops_entry(&plus.e, in, d->dir, &st);
+			if (vault_put(d->lane, in, d->dir) == 0)
+				ops_entry(&plus.e, in, d->dir, &st);
+			else
+				inode_forget(in, 1, false);
 			inode_put(in);
 		}
 	}

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "worker/inode_cache.h"
+#include "worker/mounts.h"
 #include "worker/siphash.h"
 
 #define SHARDS 256u
@@ -170,13 +171,20 @@ touch(struct inode *in)
 		atomic_store_explicit(&in->used, 1, memory_order_relaxed);
 }
 
+static void
+destroy(struct inode *in)
+{
+	mounts_leave(in->mount);
+	free(in);
+}
+
 void
 inode_put(struct inode *in)
 {
 	if (in == NULL || atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	inode_cache_leave(in);
-	free(in);
+	destroy(in);
 }
 
 static struct inode *
@@ -350,6 +358,7 @@ make(const struct inode_ident *id, uint64_t node, int fd)
 	in->key = id->key;
 	in->hash = id->hash;
 	in->type = id->type;
+	in->mount = mounts_enter(id->key.mnt);
 	atomic_init(&in->since, inode_cache_stamp());
 	atomic_init(&in->fd, fd);
 	atomic_init(&in->refs, 2);
@@ -368,7 +377,7 @@ settle(struct inode *in, struct inode *fresh, int fd)
 	uint64_t h;
 
 	if (fresh != NULL) {
-		free(fresh);
+		destroy(fresh);
 		inode_set_fd(in, fd);
 		return;
 	}

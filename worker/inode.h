@@ -49,6 +49,7 @@ struct inode {
 	_Atomic uint32_t refs;
 	_Atomic uint32_t since; /* inode_seq() when fd was set */
 	uint16_t type;
+	uint16_t mount; /* its place in mounts.c */
 	_Atomic uint8_t used; /* second chance */
 	_Atomic uint16_t flags; /* INODE_* */
 };

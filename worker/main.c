@@ -171,7 +171,7 @@ main(int argc, char *argv[])
 		tables_map(fds[FIXED_FDS + 2 * (size_t)start.nlanes], start.tables_len);
 	ops_init(&start.dev);
 	handle_init(start.fd_budget);
-	vault_init(fds[1], fds[2]);
+	vault_init(fds[1], fds[2], start.fd_budget);
 	if (inode_init(start.fd_budget, start.first_node, start.incarnation) != 0)
 		fatalx("the inode table");
 

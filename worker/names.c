@@ -59,10 +59,11 @@ op_FORGET(struct lane *l, const struct rpc_hdr *h)
 
 		/* A node this worker never met is known to the vault alone. */
 		if (f[i].node != ROOT_NODE && (in == NULL || inode_forget(in, named, true)))
-			vault_forget(l, f[i].node);
+			vault_forget(l, f[i].node, in);
 		inode_put(in);
 	}
 	resolve_forget_end(l);
+	vault_unmount(l);
 	return ops_reply_ok(l, h);
 }
 
@@ -74,6 +75,7 @@ op_RESET(struct lane *l, const struct rpc_hdr *h)
 	inode_reset();
 	vault_reset(l);
 	resolve_forget_end(l);
+	vault_unmount(l);
 	return ops_reply_ok(l, h);
 }
 
@@ -523,14 +525,17 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 		return r;
 	r = create_file(l, &m, inode_fd(dir), &fd, &flags, &in, &st);
 	if (r == 0) {
-		r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, &st);
+		r = vault_put(l, in, dir);
+		if (r != 0)
+			fd_close(&fd);
+		else
+			r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, &st);
 		if (r < 0) {
 			inode_forget(in, 1, false);
 			inode_put(in);
 		}
 	}
 	if (r >= 0) {
-		vault_put(l, in, dir);
 		reply = lane_reply(l, h);
 		ops_entry(&reply->e, in, dir, &st);
 		if (ops_is_wronly(flags, q->oflags))

@@ -59,9 +59,15 @@ ops_reply_entry(struct lane *l, const struct rpc_hdr *h, struct inode *in, struc
     const struct statx *st)
 {
 	struct rpc_entry *reply;
+	int r;
 
 	/* Before the reply is begun: making room for it may send what is there. */
-	vault_put(l, in, parent);
+	r = vault_put(l, in, parent);
+	if (r != 0) {
+		inode_forget(in, 1, false);
+		inode_put(in);
+		return r;
+	}
 	reply = lane_reply(l, h);
 	ops_entry(&reply->e, in, parent, st);
 	inode_put(in);

@@ -42,7 +42,10 @@ void ops_entry(struct rpc_entry_body *, const struct inode *, const struct inode
     const struct statx *);
 void ops_attr(struct rpc_attr *, const struct statx *);
 
-/* The answer of every operation that makes or finds a name: in is handed to the vault and put (its reference is taken over). */
+/*
+ * The answer of every operation that makes or finds a name: in is handed to the vault and put (its reference is taken over).
+ * Returns 0, or -ENFILE: there are too many inodes, and the entry does not count.
+ */
 int ops_reply_entry(struct lane *, const struct rpc_hdr *, struct inode *in, struct inode *parent,
     const struct statx *);
 

@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "common/log.h"
 #include "worker/handle.h"
 #include "worker/lane.h"
+#include "worker/ops.h"
 #include "worker/vaultc.h"
 
 #define STATX_WANTED (STATX_BASIC_STATS | STATX_MNT_ID)
@@ -129,6 +131,7 @@ resolve_ident(int fd, struct inode_ident *id, struct statx *st)
 		struct file_handle h;
 		unsigned char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} fh;
+	static struct log_limit limit;
 	int mount, r;
 
 	r = resolve_statx(fd, "", st);
@@ -138,6 +141,8 @@ resolve_ident(int fd, struct inode_ident *id, struct statx *st)
 	resolve_key(st, &id->key);
 	id->type = st->stx_mode & S_IFMT;
 
+	if (ops_device()->file_handles == HANDLES_NEVER)
+		return 0;
 	memset(&fh, 0, sizeof(fh));
 	fh.h.handle_bytes = MAX_HANDLE_SZ;
 	if (name_to_handle_at(fd, "", &fh.h, &mount, AT_EMPTY_PATH) == 0) {
@@ -147,7 +152,14 @@ resolve_ident(int fd, struct inode_ident *id, struct statx *st)
 		id->has_handle = true;
 		return 0;
 	}
-	return errno == EOPNOTSUPP || errno == EOVERFLOW ? 0 : -errno;
+	if (errno != EOPNOTSUPP && errno != EOVERFLOW)
+		return -errno;
+	if (ops_device()->file_handles != HANDLES_MANDATORY)
+		return 0;
+	if (log_limit(&limit))
+		log_error("--inode-file-handles=mandatory: a file system has none (device %u:%u)",
+		    st->stx_dev_major, st->stx_dev_minor);
+	return -EOPNOTSUPP;
 }
 
 /* Is what the vault gave us the inode we remember? */

@@ -93,7 +93,11 @@ reply_with(struct lane *l, const struct rpc_create *q, struct inode *in, struct 
 	struct rpc_created *reply;
 	int r;
 
-	r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, st);
+	r = vault_put(l, in, dir);
+	if (r != 0)
+		fd_close(&fd);
+	else
+		r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, st);
 	if (r < 0) {
 		inode_forget(in, 1, false);
 		return r;

@@ -20,24 +20,25 @@
 #include "proto/control.h"
 #include "worker/inode.h"
 #include "worker/lane.h"
+#include "worker/mounts.h"
+#include "worker/ops.h"
 #include "worker/resolve.h"
 
-#define MOUNTS_MAX 1024u
 #define SEND_TRIES 250
 #define FIND_TRIES 2500 /* nothing else can be done than to fail a request of the guest */
 #define SEND_WAIT_MS 2
 
 static int put_sock = -1, get_sock = -1;
-static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, mount_lock = PTHREAD_MUTEX_INITIALIZER,
-		       pin_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t mounts[MOUNTS_MAX]; /* announced, under mount_lock */
-static unsigned nmounts;
+static uint32_t keep_freely; /* inodes that cost the vault an fd each and are put without asking */
+static _Atomic int64_t kept; /* that the first worker has put; the next ones ask in any case */
+static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, pin_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void
-vault_init(int put, int get)
+vault_init(int put, int get, uint32_t budget)
 {
 	put_sock = put;
 	get_sock = get;
+	keep_freely = budget / 2;
 }
 
 /* Returns 0 or -ETOOMANYREFS. */
@@ -68,45 +69,59 @@ send_put(const void *msg, size_t len, const int *fds, size_t nfds)
 }
 
 static bool
-mount_known(uint32_t mnt)
+send_mount(uint32_t id, void *arg)
 {
-	for (unsigned i = nmounts; i-- > 0;)
-		if (mounts[i] == mnt)
-			return true;
-	return false;
+	struct vault_mount m = { .h = { .op = VAULT_MOUNT, .count = 1 }, .mnt_id = id };
+
+	return send_put(&m, sizeof(m), arg, 1) == 0;
+}
+
+static void
+send_unmount(uint32_t id)
+{
+	struct vault_mount m = { .h = { .op = VAULT_UNMOUNT, .count = 1 }, .mnt_id = id };
+
+	if (send_put(&m, sizeof(m), NULL, 0) != 0)
+		fatalx("vault: unmount failed");
+}
+
+/* Nothing is said where they are not wanted, or where the monitor has said it. */
+static bool
+has_handles(int fd)
+{
+	struct inode_ident id;
+	struct statx st;
+
+	return ops_device()->file_handles == HANDLES_NEVER || resolve_ident(fd, &id, &st) != 0 ||
+	    id.has_handle;
 }
 
 /*
- * Handles are opened on a real fd of their mount: give the vault one. An inode that is not a directory or regular file
- * is never opened, so its mount is announced through its parent, or not at all.
+ * Does the vault know the mount of this O_PATH fd? It takes nothing of a mount it does not know. Handles are opened on a
+ * real fd of their mount: give the vault one. An inode that is not a directory or regular file is never opened, so its
+ * mount is announced through its parent, or not at all. Opening may hang with its file system, and nobody else then.
  */
 static bool
-announce(uint32_t mnt, uint16_t type, int path_fd)
+mount_ready_fd(uint16_t mount, uint16_t type, int path_fd)
 {
-	struct vault_mount m = { .h = { .op = VAULT_MOUNT, .count = 1 }, .mnt_id = mnt };
-	int fd, r;
+	static struct log_limit limit;
+	bool ok;
+	int fd;
 
-	if (type != S_IFREG && type != S_IFDIR)
+	if (mounts_announced(mount))
+		return true;
+	if (mount == MOUNT_NONE || (type != S_IFREG && type != S_IFDIR))
 		return false;
 	fd = open_fd_dir(path_fd, O_RDONLY | (type == S_IFDIR ? O_DIRECTORY : O_NONBLOCK));
 	if (fd < 0)
 		return false;
-	r = send_put(&m, sizeof(m), &fd, 1);
+	ok = mounts_announce(mount, send_mount, &fd);
+	if (!ok)
+		log_debug("vault: a mount was not announced");
+	else if (!has_handles(fd) && log_limit(&limit))
+		log_warn("a file system without file handles is in use: each file known on it "
+			 "costs a file descriptor");
 	fd_close(&fd);
-	if (r == 0)
-		mounts[nmounts++] = mnt;
-	return r == 0;
-}
-
-/* Does the vault know the mount of this O_PATH fd? It takes nothing of a mount it does not know. */
-static bool
-mount_ready_fd(uint32_t mnt, uint16_t type, int path_fd)
-{
-	bool ok;
-
-	pthread_mutex_lock(&mount_lock);
-	ok = mount_known(mnt) || (nmounts < MOUNTS_MAX && announce(mnt, type, path_fd));
-	pthread_mutex_unlock(&mount_lock);
 	return ok;
 }
 
@@ -115,7 +130,17 @@ mount_ready(const struct inode *in, const struct inode *parent)
 {
 	if (parent != NULL && parent->key.mnt == in->key.mnt)
 		in = parent;
-	return mount_ready_fd(in->key.mnt, in->type, inode_fd(in));
+	return mount_ready_fd(in->mount, in->type, inode_fd(in));
+}
+
+void
+vault_unmount(struct lane *l)
+{
+	if (!mounts_have_idle())
+		return;
+	/* What was forgotten on it goes first. */
+	vault_flush(l);
+	mounts_withdraw(send_unmount);
 }
 
 void
@@ -202,7 +227,8 @@ void
 vault_pin(struct lane *l, struct inode *in, struct inode *dir)
 {
 	if (!inode_has(in, INODE_VAULTED)) {
-		vault_put(l, in, dir);
+		if (vault_put(l, in, dir) != 0)
+			return;
 		vault_flush(l);
 	}
 	vault_pin_all(&in, 1);
@@ -249,25 +275,72 @@ vault_flush(struct lane *l)
 		flush_forgets(l);
 }
 
-void
+/* Ask the vault to take an inode that costs it an fd. Returns 0 or a negative errno. */
+static int
+ask_keep(struct inode *in)
+{
+	struct vault_put q = { .h = { .op = VAULT_KEEP, .count = 1 } };
+	const size_t len = offsetof(struct vault_put, e) + sizeof(q.e[0]);
+	const int fd = inode_fd(in);
+	struct vault_got m;
+	ssize_t got = 0;
+	int r;
+
+	q.e[0].node = in->node;
+	q.e[0].mnt_id = in->key.mnt;
+	pthread_mutex_lock(&get_lock);
+	r = send_fds(get_sock, &q, len, &fd, 1, FIND_TRIES);
+	if (r == 0)
+		got = msg_recv(get_sock, &m, sizeof(m), NULL, NULL, NULL, 0);
+	pthread_mutex_unlock(&get_lock);
+	if (r == -ETOOMANYREFS)
+		return -ENFILE;
+	if (got < (ssize_t)(offsetof(struct vault_got, error) + sizeof(m.error[0])) ||
+	    m.h.op != VAULT_GOT || m.h.count != 1 || m.error[0] > 0)
+		fatalx("vault: bad answer (%zd)", got);
+	if (m.error[0] == 0)
+		inode_set(in, INODE_VAULTED);
+	else
+		atomic_fetch_sub(&kept, 1);
+	return m.error[0];
+}
+
+/*
+ * What is kept by fd has a limit in the vault, which the guest must hear of when it looks up, not later. The first half of them
+ * cannot meet it; what the vault has from an earlier worker is not known here.
+ */
+static bool
+must_ask(const struct inode *in)
+{
+	if (inode_has(in, INODE_HANDLE))
+		return false;
+	return inode_incarnation() > 0 || atomic_fetch_add(&kept, 1) >= keep_freely;
+}
+
+int
 vault_put(struct lane *l, struct inode *in, struct inode *parent)
 {
 	if (inode_has(in, INODE_VAULTED | INODE_PRIVATE))
-		return;
+		return 0;
 	if (!mount_ready(in, parent)) {
 		keep_here(in);
-		return;
+		return 0;
 	}
+	if (must_ask(in))
+		return ask_keep(in);
 	/* An inode may be in the hands of two lanes at once: both put it, before either names it. The vault takes that. */
 	atomic_fetch_add(&in->refs, 1);
 	l->put[l->nputs++] = in;
 	if (l->nputs == VAULT_BATCH)
 		flush_puts(l);
+	return 0;
 }
 
 void
-vault_forget(struct lane *l, uint64_t node)
+vault_forget(struct lane *l, uint64_t node, const struct inode *in)
 {
+	if (in != NULL && !inode_has(in, INODE_HANDLE))
+		atomic_fetch_sub(&kept, 1);
 	l->forget[l->nforgets++] = node;
 	if (l->nforgets == VAULT_BATCH)
 		vault_flush(l);
@@ -279,6 +352,7 @@ vault_reset(struct lane *l)
 	struct vault_hdr m = { .op = VAULT_RESET };
 
 	vault_flush(l);
+	atomic_store(&kept, 0);
 	if (send_put(&m, sizeof(m), NULL, 0) != 0)
 		fatalx("vault: reset failed");
 }
@@ -382,25 +456,29 @@ vault_find(const int *fd, const struct inode_ident *id, size_t n, uint64_t *node
 {
 	struct vault_put q = { .h = { .op = VAULT_FIND } };
 	int sent[VAULT_BATCH], place[VAULT_BATCH];
+	uint16_t mount[VAULT_BATCH];
 	struct vault_nodes m;
 	uint32_t k = 0;
-	int r;
+	int r = 0;
 
 	if (n == 0 || n > VAULT_BATCH)
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
 		node[i] = 0;
-		if (!mount_ready_fd(id[i].key.mnt, id[i].type, fd[i]))
+		/* Until the answer is here the mount must not be withdrawn. */
+		mount[i] = mounts_enter(id[i].key.mnt);
+		if (!mount_ready_fd(mount[i], id[i].type, fd[i]))
 			continue;
 		q.e[k].mnt_id = id[i].key.mnt;
 		place[k] = (int)i;
 		sent[k++] = fd[i];
 	}
-	if (k == 0)
-		return 0;
-	r = ask_find(&q, sent, k, &m);
+	if (k > 0)
+		r = ask_find(&q, sent, k, &m);
 	for (uint32_t i = 0; r == 0 && i < k; i++)
 		node[place[i]] = m.node[i];
+	for (size_t i = 0; i < n; i++)
+		mounts_leave(mount[i]);
 	return r;
 }
 

@@ -16,15 +16,17 @@ struct inode;
 struct inode_ident;
 struct lane;
 
-/* Before threads exist. Takes over both sockets. */
-void vault_init(int put, int get);
+/* Before threads exist. Takes over both sockets. budget: fds the vault may keep open. */
+void vault_init(int put, int get, uint32_t budget);
 
 /*
  * Make sure that the vault knows this inode before the lane's next message to the front. parent: the directory it was
- * found in, or NULL. What cannot be entrusted keeps its fd here for ever (until FORGET).
+ * found in, or NULL. What cannot be entrusted keeps its fd here for ever (until FORGET). Returns 0, or -ENFILE: the inode
+ * would have to be kept by fd, and there are too many of those; it must not be named.
  */
-void vault_put(struct lane *, struct inode *, struct inode *parent);
-void vault_forget(struct lane *, uint64_t node);
+int vault_put(struct lane *, struct inode *, struct inode *parent) ATTR_MUSTCHECK;
+/* in: the inode that has left the table, or NULL if it was not there. */
+void vault_forget(struct lane *, uint64_t node, const struct inode *in);
 /*
  * Have the vault keep the fd of an inode that its handle will not bring back; it is in the vault's queue when this
  * returns. Nothing happens if it is pinned already. dir: the directory it was found in.
@@ -41,6 +43,8 @@ bool vault_unpin(struct inode *);
 void vault_flush(struct lane *);
 /* Everything is forgotten. */
 void vault_reset(struct lane *);
+/* Have the vault let go of mounts on which no inode is known any more. */
+void vault_unmount(struct lane *);
 /* Announce the mount of this inode, which must be the root's. */
 void vault_root(const struct inode *);
 

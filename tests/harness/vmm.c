@@ -262,16 +262,14 @@ set_defaults(struct vmm *v, const struct vmm_opts *opts)
 	v->sock = v->mem_fd = v->backend_fd = -1;
 }
 
+/* From a daemon that waits on. */
 static int
-bring_up(struct vmm *v, const char **step)
+go_on(struct vmm *v, const char **step)
 {
 	enum vmm_stage stage = v->opts.stage;
 	unsigned int i;
 	int err;
 
-	*step = "spawn";
-	if ((err = spawn(v)) < 0 || stage < VMM_CONNECTED)
-		return err;
 	*step = "connect";
 	if ((err = vmm_connect(v)) < 0 || stage < VMM_NEGOTIATED)
 		return err;
@@ -293,6 +291,32 @@ bring_up(struct vmm *v, const char **step)
 			return err;
 	}
 	return 0;
+}
+
+static int
+bring_up(struct vmm *v, const char **step)
+{
+	int err;
+
+	*step = "spawn";
+	if ((err = spawn(v)) < 0 || v->opts.stage < VMM_CONNECTED)
+		return err;
+	return go_on(v, step);
+}
+
+int
+vmm_go_on(struct vmm *v)
+{
+	const char *step;
+	int err;
+
+	v->opts.stage = VMM_RUNNING;
+	err = go_on(v, &step);
+	if (err < 0) {
+		fprintf(stderr, "vmm_go_on: cannot %s: %s\n", step, strerror(-err));
+		vmm_print_log(v);
+	}
+	return err;
 }
 
 struct vmm *

@@ -231,6 +231,9 @@ struct vmm_end {
  */
 struct vmm *vmm_start(const struct vmm_opts *opts);
 
+/* From VMM_SPAWNED, with the same daemon, to VMM_RUNNING. */
+int vmm_go_on(struct vmm *v);
+
 /* Close the connection, wait for the daemon's exit, look for what is left. `end` may be NULL. */
 int vmm_end(struct vmm *v, struct vmm_end *end);
 

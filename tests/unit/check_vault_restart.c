@@ -328,6 +328,7 @@ START_TEST(test_hold)
 	fd_close(&r.put);
 	fd_close(&r.get);
 	rig_attach(&r);
+	rig_put_mount(&r, r.mnt, r.dir);
 	fd = rig_fetch(&r, 7);
 	ck_assert_int_ge(fd, 0);
 	fd_close(&fd);

@@ -17,6 +17,8 @@
 #include "common/fd.h"
 #include "common/msg.h"
 
+bool rig_no_handles;
+
 uint64_t
 rig_mount_id(int fd)
 {
@@ -47,7 +49,7 @@ rig_begin(struct rig *r, const char *place, size_t max_fds, uint32_t max_nodes)
 	ck_assert_int_ge(r->dir, 0);
 	r->mnt = rig_mount_id(r->dir);
 	r->incarnation = 0;
-	ck_assert_int_eq(vault_new(max_fds != 0 ? max_fds : 1000, max_nodes, true, &r->vault), 0);
+	ck_assert_int_eq(vault_new(max_fds != 0 ? max_fds : 1000, max_nodes, !rig_no_handles, &r->vault), 0);
 	ck_assert_int_eq(vault_start(r->vault, NULL, NULL), 0);
 	rig_attach(r);
 }
@@ -95,6 +97,29 @@ rig_put_nodes(struct rig *r, uint32_t op, uint64_t first, const int *fds, uint32
 	for (uint32_t i = 0; i < n; i++)
 		m.e[i] = (struct vault_put1){ first + i, r->mnt };
 	ck_assert_int_eq(msg_send(r->put, &m, sizeof(m.h) + n * sizeof(m.e[0]), fds, n, 0), 0);
+}
+
+int
+rig_keep_node(struct rig *r, uint64_t node, uint64_t mnt, int fd)
+{
+	const struct vault_put m = { .h = { VAULT_KEEP, 1 }, .e = { { node, mnt } } };
+	struct vault_got got;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(msg_send(r->get, &m, sizeof(m.h) + sizeof(m.e[0]), &fd, 1, 0), 0);
+	close(fd);
+	ck_assert_int_eq(msg_recv(r->get, &got, sizeof(got), NULL, NULL, NULL, 0), sizeof(got.h) + sizeof(got.error[0]));
+	ck_assert_uint_eq(got.h.op, VAULT_GOT);
+	ck_assert_uint_eq(got.h.count, 1);
+	return got.error[0];
+}
+
+void
+rig_unmount(struct rig *r, uint64_t mnt)
+{
+	const struct vault_mount m = { .h = { VAULT_UNMOUNT, 1 }, .mnt_id = mnt };
+
+	ck_assert_int_eq(msg_send(r->put, &m, sizeof(m), NULL, 0, 0), 0);
 }
 
 static void

@@ -21,6 +21,9 @@ struct rig {
 	uint64_t mnt;
 };
 
+/* For rig_begin(): everything is kept by fd. */
+extern bool rig_no_handles;
+
 uint64_t rig_mount_id(int fd);
 
 void rig_attach(struct rig *r);
@@ -37,6 +40,10 @@ void rig_put_node(struct rig *r, uint64_t node, uint64_t mnt, int fd);
 
 /* PUT, PIN: n nodes from first on, with n fds, which stay open. */
 void rig_put_nodes(struct rig *r, uint32_t op, uint64_t first, const int *fds, uint32_t n);
+
+/* KEEP one node; fd is closed. Its error. */
+int rig_keep_node(struct rig *r, uint64_t node, uint64_t mnt, int fd);
+void rig_unmount(struct rig *r, uint64_t mnt);
 
 /* FIND: which nodes are these? The fds stay open. */
 void rig_find_nodes(struct rig *r, const int *fds, uint32_t n, uint64_t *nodes);

@@ -61,6 +61,8 @@ struct rig {
 	/* what the vault counted */
 	_Atomic unsigned puts, repeated, forgets, gets, got, resets, mounts;
 	_Atomic unsigned pins, pin_messages, unpins, finds, found, holds, drops, fetches;
+	_Atomic unsigned unmounts, keeps;
+	_Atomic bool vault_full;	/* it says so when it is asked to KEEP */
 };
 
 extern struct rig rig;

@@ -37,7 +37,7 @@ struct kept {
 static struct kept *kept;
 static uint64_t first_used[4], end_used[4];	/* slots in use by each worker's nodes */
 static struct { uint64_t fh; int fd; } held[RIG_HELD];
-static struct { uint64_t id; int fd; } mounts[RIG_MOUNTS];
+static struct { uint64_t id; int fd; bool announced; } mounts[RIG_MOUNTS];	/* announced: by this worker */
 static unsigned nmounts;
 static int put_sock, get_sock;
 static pthread_t vault_thread;
@@ -59,13 +59,35 @@ mount_index(uint64_t id)
 	return RIG_MOUNTS;
 }
 
+static bool
+is_announced(uint64_t id)
+{
+	unsigned i = mount_index(id);
+
+	return i < RIG_MOUNTS && mounts[i].announced;
+}
+
+static void
+vault_mount1(uint64_t id, int fd)
+{
+	unsigned i = MIN(mount_index(id), nmounts);
+
+	if (i < nmounts)
+		close(mounts[i].fd);
+	nmounts = MAX(nmounts, i + 1);
+	mounts[i].id = id;
+	mounts[i].fd = fd;
+	mounts[i].announced = true;
+	rig.mounts++;
+}
+
 static void
 vault_put1(uint64_t node, uint64_t mnt, int fd)
 {
 	struct kept *k = &kept[MIN(slot(node), RIG_NODES - 1)];
 	int id;
 
-	if (slot(node) >= RIG_NODES - 1 || mount_index(mnt) == RIG_MOUNTS || (fcntl(fd, F_GETFL) & O_PATH) == 0) {
+	if (slot(node) >= RIG_NODES - 1 || !is_announced(mnt) || (fcntl(fd, F_GETFL) & O_PATH) == 0) {
 		fprintf(stderr, "vault: bad put of node %lu\n", (unsigned long)node);
 		_exit(99);
 	}
@@ -76,7 +98,7 @@ vault_put1(uint64_t node, uint64_t mnt, int fd)
 	end_used[MIN(node >> 40, 3)] = MAX(end_used[MIN(node >> 40, 3)], slot(node) + 1);
 	k->mount = (uint8_t)mount_index(mnt);
 	k->head.h.handle_bytes = HANDLE_BYTES;
-	if (name_to_handle_at(fd, "", &k->head.h, &id, AT_EMPTY_PATH) == 0)
+	if (rig.opt.dev.file_handles != HANDLES_NEVER && name_to_handle_at(fd, "", &k->head.h, &id, AT_EMPTY_PATH) == 0)
 		close(fd);
 	else {
 		if (k->fd > 0)
@@ -188,9 +210,7 @@ vault_take(void *buf, size_t n, int *fds, size_t nfds)
 	case VAULT_MOUNT:
 		if (nfds != 1 || (fcntl(fds[0], F_GETFL) & O_PATH) != 0)
 			_exit(98);
-		mounts[nmounts].id = m->mnt_id;
-		mounts[nmounts++].fd = fds[0];
-		rig.mounts++;
+		vault_mount1(m->mnt_id, fds[0]);
 		break;
 	case VAULT_PUT:
 		if (nfds != h->count)
@@ -216,6 +236,12 @@ vault_take(void *buf, size_t n, int *fds, size_t nfds)
 		break;
 	case VAULT_DROP:
 		vault_drop1(f->node[0]);
+		break;
+	case VAULT_UNMOUNT:
+		if (nfds != 0 || !is_announced(m->mnt_id))
+			_exit(91);
+		mounts[mount_index(m->mnt_id)].announced = false;
+		rig.unmounts++;
 		break;
 	case VAULT_FORGET:
 		for (unsigned i = 0; i < h->count; i++)
@@ -302,7 +328,8 @@ find1(int fd, uint64_t mnt)
 {
 	struct kept q = { .head.h.handle_bytes = HANDLE_BYTES };
 	int id;
-	bool handle = name_to_handle_at(fd, "", &q.head.h, &id, AT_EMPTY_PATH) == 0;
+	bool handle = rig.opt.dev.file_handles != HANDLES_NEVER &&
+	    name_to_handle_at(fd, "", &q.head.h, &id, AT_EMPTY_PATH) == 0;
 
 	for (uint64_t w = 0, i = 0; w < 4; i++) {
 		const struct kept *k = &kept[i];
@@ -330,7 +357,7 @@ vault_found(const struct vault_put *q, int *fds, size_t nfds)
 		_exit(93);
 	rig.finds++;
 	for (unsigned i = 0; i < nfds; i++) {
-		if (mount_index(q->e[i].mnt_id) == RIG_MOUNTS || q->e[i].node != 0)
+		if (!is_announced(q->e[i].mnt_id) || q->e[i].node != 0)
 			_exit(92);
 		m.node[i] = find1(fds[i], q->e[i].mnt_id);
 		rig.found += m.node[i] != 0;
@@ -353,6 +380,23 @@ vault_fetched(const struct vault_nodes *q)
 }
 
 static void
+vault_kept(const struct vault_put *q, int *fds, size_t nfds)
+{
+	struct vault_got m = { .h = { .op = VAULT_GOT, .count = 1 } };
+
+	if (nfds != 1 || q->h.count != 1)
+		_exit(90);
+	rig.keeps++;
+	if (rig.vault_full) {
+		m.error[0] = -ENFILE;
+		close(fds[0]);
+	} else
+		vault_put1(q->e[0].node, q->e[0].mnt_id, fds[0]);
+	if (msg_send(get_sock, &m, offsetof(struct vault_got, error) + sizeof(m.error[0]), NULL, 0, 0) != 0)
+		fprintf(stderr, "vault: answer lost\n");
+}
+
+static void
 vault_question(void)
 {
 	_Alignas(8) char buf[VAULT_MSG_MAX];
@@ -368,6 +412,8 @@ vault_question(void)
 		vault_found((void *)buf, fds, nfds);
 	else if (h->op == VAULT_FETCH)
 		vault_fetched((void *)buf);
+	else if (h->op == VAULT_KEEP)
+		vault_kept((void *)buf, fds, nfds);
 	else
 		vault_answer((void *)buf);
 }
@@ -411,6 +457,8 @@ rig_vault_serve(int put, int get)
 {
 	put_sock = put;
 	get_sock = get;
+	for (unsigned i = 0; i < nmounts; i++)
+		mounts[i].announced = false;
 	ck_assert_int_eq(pthread_create(&vault_thread, NULL, vault_main, NULL), 0);
 	vault_running = true;
 }

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A small table with one lock. A mount that nobody is on keeps its place until that is wanted for another: most come back.
+ * Runs in: worker, all threads.
+ */
+#include "worker/mounts.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct mount {
+	uint32_t id;
+	uint32_t users;
+	bool used, announced;
+};
+
+static struct mount mounts[MOUNTS_MAX];
+static uint16_t nmounts; /* ever used */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic bool idle;
+
+static bool
+is_free(const struct mount *m)
+{
+	return !m->used || (m->users == 0 && !m->announced);
+}
+
+static uint16_t
+search(uint32_t id)
+{
+	uint16_t spare = MOUNT_NONE;
+
+	for (uint16_t i = 0; i < nmounts; i++) {
+		if (mounts[i].used && mounts[i].id == id)
+			return i;
+		if (is_free(&mounts[i]))
+			spare = i;
+	}
+	if (spare == MOUNT_NONE && nmounts < MOUNTS_MAX)
+		spare = nmounts++;
+	if (spare != MOUNT_NONE)
+		mounts[spare] = (struct mount){ .id = id, .used = true };
+	return spare;
+}
+
+uint16_t
+mounts_enter(uint32_t id)
+{
+	uint16_t place;
+
+	pthread_mutex_lock(&lock);
+	place = search(id);
+	if (place != MOUNT_NONE)
+		mounts[place].users++;
+	pthread_mutex_unlock(&lock);
+	return place;
+}
+
+void
+mounts_leave(uint16_t place)
+{
+	if (place == MOUNT_NONE)
+		return;
+	pthread_mutex_lock(&lock);
+	if (--mounts[place].users == 0 && mounts[place].announced)
+		atomic_store_explicit(&idle, true, memory_order_relaxed);
+	pthread_mutex_unlock(&lock);
+}
+
+bool
+mounts_announced(uint16_t place)
+{
+	bool announced;
+
+	if (place == MOUNT_NONE)
+		return false;
+	pthread_mutex_lock(&lock);
+	announced = mounts[place].announced;
+	pthread_mutex_unlock(&lock);
+	return announced;
+}
+
+bool
+mounts_announce(uint16_t place, bool (*announce)(uint32_t id, void *arg), void *arg)
+{
+	bool ok;
+
+	if (place == MOUNT_NONE)
+		return false;
+	pthread_mutex_lock(&lock);
+	ok = mounts[place].announced || announce(mounts[place].id, arg);
+	mounts[place].announced = ok;
+	pthread_mutex_unlock(&lock);
+	return ok;
+}
+
+bool
+mounts_have_idle(void)
+{
+	return atomic_load_explicit(&idle, memory_order_relaxed);
+}
+
+void
+mounts_withdraw(void (*withdraw)(uint32_t id))
+{
+	pthread_mutex_lock(&lock);
+	atomic_store_explicit(&idle, false, memory_order_relaxed);
+	for (uint16_t i = 0; i < nmounts; i++) {
+		if (mounts[i].users > 0 || !mounts[i].announced)
+			continue;
+		withdraw(mounts[i].id);
+		mounts[i].announced = false;
+	}
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The mounts that inodes are on: how many of each this worker knows, and whether the vault has an fd of it. The vault pins a
+ * mount as long as that is announced; where no inode is known any more, the host may unmount (traps.md F7). Runs in: worker.
+ */
+#ifndef WORKER_MOUNTS_H
+#define WORKER_MOUNTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MOUNTS_MAX 1024u
+#define MOUNT_NONE UINT16_MAX /* the table is full: not counted, never announced */
+
+/* An inode on the mount with this STATX_MNT_ID: returns the mount's place here, until mounts_leave(). */
+uint16_t mounts_enter(uint32_t id);
+void mounts_leave(uint16_t place);
+
+/* Is the mount announced? place: the caller is one of those who entered, so that this stays so. */
+bool mounts_announced(uint16_t place);
+/*
+ * Announce it, which announce(id, arg) does, unless somebody else has done so meanwhile. Returns false if it did not work.
+ * Announcing and withdrawing happen one after the other.
+ */
+bool mounts_announce(uint16_t place, bool (*announce)(uint32_t id, void *arg), void *arg);
+
+/* Are there announced mounts that nobody is on? A hint. */
+bool mounts_have_idle(void);
+/* Call withdraw(id) for each of them, and take it for not announced. */
+void mounts_withdraw(void (*withdraw)(uint32_t id));
+
+#endif
