@@ -1,7 +1,7 @@
 #!/bin/bash
 # suid.sh - what a change leaves of set-id bits: as on a local disk.
 #
-# usage: suid.sh no|yes|unknown options|prepare|guest|verify    by the workloads suid*.sh and by newer
+# usage: suid.sh no|yes|unknown options|prepare|guest|verify    by the workloads suid*.sh and by uncached
 #   yes: with --killpriv-v2; unknown: the same with a guest that tells no caller's ids
 #
 # tests/guest/suid.c runs on the host's disk and in the guest; the modes of all its files are compared. What is allowed to
