@@ -78,6 +78,9 @@ statx_here(struct request *r, uint32_t sync)
 	if (statx(r->h->fd, "", AT_EMPTY_PATH | (int)sync, STATX_BASIC_STATS | STATX_BTIME, &x) ==
 	    -1)
 		return -errno;
+	/* As GETATTR: this guest knows of them now. */
+	if ((x.stx_mode & (S_ISUID | S_ISGID)) != 0)
+		atomic_store(&r->h->setid, true);
 	memset(&st, 0, sizeof(st));
 	st.mask = x.stx_mask & (STATX_BASIC_STATS | STATX_BTIME);
 	st.attributes = x.stx_attributes & ATTRIBUTES;

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 
+#include "fuse_beyond.h"
+
 /* What spec/fuse.md section 6 lists as served; FORGET and its like answer nothing and are check_fuse's and check_hostile's. */
 static const uint32_t served[] = {
 	FUSE_LOOKUP, FUSE_GETATTR, FUSE_SETATTR, FUSE_SYMLINK, FUSE_MKNOD, FUSE_MKDIR, FUSE_UNLINK,
@@ -20,6 +22,7 @@ static const uint32_t served[] = {
 	FUSE_RELEASE, FUSE_FSYNC, FUSE_SETXATTR, FUSE_REMOVEXATTR, FUSE_FLUSH, FUSE_INIT,
 	FUSE_OPENDIR, FUSE_READDIR, FUSE_RELEASEDIR, FUSE_FSYNCDIR, FUSE_ACCESS, FUSE_CREATE,
 	FUSE_FALLOCATE, FUSE_READDIRPLUS, FUSE_RENAME2, FUSE_LSEEK, FUSE_COPY_FILE_RANGE, FUSE_SYNCFS,
+	FUSE_TMPFILE, FC_STATX, FC_COPY_FILE_RANGE_64, FUSE_IOCTL,
 };
 
 START_TEST(test_complete)

@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "fuse_beyond.h"
+
 static const struct policy {
 	const char *options;
 	uint64_t timeout;
@@ -132,6 +134,28 @@ do_link(void)
 }
 
 static void
+do_tmpfile(void)
+{
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+
+	SF_OK(fc_tmpfile(&hc, sf.dir, O_RDWR | O_TMPFILE, 0644, &e, &o));
+	expect_entry(&e);
+	SF_EQ(o.open_flags, p->create);
+}
+
+static void
+do_statx(void)
+{
+	struct fc_statx_in in = { 0 };
+	struct fc_statx_out out;
+
+	SF_OK(fc_statx(&hc, sf_node("f"), &in, &out));
+	SF_EQ(out.attr_valid, p->timeout);
+	SF_EQ(out.attr_valid_nsec, 0);
+}
+
+static void
 do_create(void)
 {
 	struct fuse_entry_out e;
@@ -218,6 +242,8 @@ static const struct {
 	{ "SYMLINK", FUSE_SYMLINK, do_symlink, true },
 	{ "LINK", FUSE_LINK, do_link, true },
 	{ "CREATE", FUSE_CREATE, do_create, true },
+	{ "TMPFILE", FUSE_TMPFILE, do_tmpfile, true },
+	{ "STATX", FC_STATX, do_statx, false },
 	{ "OPEN", FUSE_OPEN, do_open, false },
 	{ "OPEN of a directory", FUSE_OPEN, do_open_dir, false },
 	{ "OPENDIR", FUSE_OPENDIR, do_opendir, false },

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "fuse_beyond.h"
+
 #define NOBODY_KNOWN 0xffffffffu	/* ids of a guest that keeps them to itself (ALLOW_IDMAP) */
 #define OWNER 1234u
 
@@ -115,6 +117,18 @@ do_copy(bool kill)
 	return fc_copy_file_range(&hc, &in, source, &n);
 }
 
+static int
+do_copy_64(bool kill)
+{
+	struct fuse_copy_file_range_in in = { .fh_in = so.fh, .nodeid_out = k, .fh_out = o.fh,
+		.len = 3 };
+	uint64_t n;
+
+	if (hc.uid == NOBODY_KNOWN)
+		SF_OK(do_setattr_nothing(kill));
+	return fc_copy_file_range_64(&hc, &in, source, &n);
+}
+
 static const struct change changes[] = {
 	{ "WRITE", FUSE_WRITE, do_write },
 	{ "WRITE, appending", FUSE_WRITE, do_append },
@@ -124,6 +138,7 @@ static const struct change changes[] = {
 	{ "CREATE O_TRUNC", FUSE_CREATE, do_create },
 	{ "FALLOCATE", FUSE_FALLOCATE, do_fallocate },
 	{ "COPY_FILE_RANGE", FUSE_COPY_FILE_RANGE, do_copy },
+	{ "COPY_FILE_RANGE_64", FC_COPY_FILE_RANGE_64, do_copy_64 },
 	{ "SETATTR of nothing", FUSE_SETATTR, do_setattr_nothing },
 };
 

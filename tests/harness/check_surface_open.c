@@ -11,13 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuse_beyond.h"
+
 /* The file status flags that are compared. */
 #define SEEN (O_ACCMODE | O_APPEND | O_DIRECT | O_NOATIME | O_SYNC | O_DSYNC | O_NONBLOCK | O_PATH)
 #define DIRECT "--allow-direct-io"
 #define NOATIME "--preserve-noatime"
 #define WB "--writeback"
 
-/* The same three ways: OPEN, CREATE of a new file, CREATE of one that is there. */
+/* The same four ways: OPEN, CREATE of a new file, CREATE of one that is there, TMPFILE. */
 struct open_row {
 	const char *name;
 	const char *options;
@@ -64,6 +66,7 @@ static const struct {
 	{ "OPEN", FUSE_OPEN, true },
 	{ "CREATE", FUSE_CREATE, false },
 	{ "CREATE of what is there", FUSE_CREATE, true },
+	{ "TMPFILE", FUSE_TMPFILE, false },
 };
 
 static const struct {
@@ -96,7 +99,12 @@ START_TEST(test_row)
 	char name[100], options[100];
 	struct fuse_entry_out e;
 	struct fuse_open_out o;
+	struct stat st;
 
+	/* A file without a name is made to be written. */
+	if (ways[way].opcode == FUSE_TMPFILE && (r->flags & O_ACCMODE) != O_RDWR &&
+	    (r->flags & O_ACCMODE) != O_WRONLY)
+		return;
 	snprintf(name, sizeof(name), "%s: %s%s", r->name, ways[way].name, planes[plane].options);
 	snprintf(options, sizeof(options), "%s%s", r->options, planes[plane].options);
 	sf_begin(name, options, SF_DIR, ways[way].opcode);
@@ -106,9 +114,16 @@ START_TEST(test_row)
 	}
 	if (ways[way].opcode == FUSE_OPEN)
 		SF_OK(sf_open(e.nodeid, r->flags, 0, &o));
+	else if (ways[way].opcode == FUSE_TMPFILE)
+		SF_OK(fc_tmpfile(&hc, sf.dir, r->flags | O_TMPFILE, 0644, &e, &o));
 	else
 		SF_OK(sf_create("f", r->flags, 0644, 0, &e, &o));
-	SF_EQ(sf_fd_flags(planes[plane].who, "f") & SEEN, r->host);
+	SF_OK(stat(sf_path("."), &st));
+	if (ways[way].opcode == FUSE_TMPFILE)
+		st.st_ino = e.attr.ino;
+	else
+		SF_OK(stat(sf_path("f"), &st));
+	SF_EQ(sf_fd_flags_of(planes[plane].who, &st) & SEEN, r->host);
 	if ((r->host & O_DIRECT) == 0)
 		expect_access(e.nodeid, o.fh, r->host);
 	else

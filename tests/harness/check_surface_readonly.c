@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "fuse_beyond.h"
 #include <sys/xattr.h>
 
 #define RO "--readonly"
@@ -129,6 +131,41 @@ static int
 do_removexattr(void)
 {
 	return fc_removexattr(&hc, f, "user.host");
+}
+
+static int
+do_tmpfile(void)
+{
+	struct fuse_entry_out e;
+	struct fuse_open_out n;
+
+	return fc_tmpfile(&hc, sf.dir, O_RDWR | O_TMPFILE, 0644, &e, &n);
+}
+
+static int
+do_statx(void)
+{
+	struct fc_statx_in in = { 0 };
+	struct fc_statx_out out;
+
+	return fc_statx(&hc, f, &in, &out);
+}
+
+static int
+do_copy_64(void)
+{
+	struct fuse_copy_file_range_in in = { .fh_in = o.fh, .nodeid_out = f, .fh_out = o.fh,
+		.off_out = 10, .len = 2 };
+	uint64_t n;
+
+	return fc_copy_file_range_64(&hc, &in, f, &n);
+}
+
+/* Inode flags: looked at, not changed (an unsuitable file system says ENOTTY to the first). */
+static int
+do_setflags(void)
+{
+	return fc_setflags(&hc, f, o.fh, false, 0);
 }
 
 static int
@@ -263,10 +300,13 @@ static const struct op_row ops[] = {
 	{ "COPY_FILE_RANGE", FUSE_COPY_FILE_RANGE, do_copy, -EROFS, -EROFS },
 	{ "SETXATTR", FUSE_SETXATTR, do_setxattr, -EROFS, -EROFS },
 	{ "REMOVEXATTR", FUSE_REMOVEXATTR, do_removexattr, -EROFS, -EROFS },
+	{ "TMPFILE", FUSE_TMPFILE, do_tmpfile, -EROFS, -EROFS },
+	{ "COPY_FILE_RANGE_64", FC_COPY_FILE_RANGE_64, do_copy_64, -EROFS, -EROFS },
 	{ "GETXATTR", FUSE_GETXATTR, do_getxattr, 0, -ENOSYS },
 	{ "LISTXATTR", FUSE_LISTXATTR, do_listxattr, 0, -ENOSYS },
 	{ "LOOKUP", FUSE_LOOKUP, do_lookup, 0, 0 },
 	{ "GETATTR", FUSE_GETATTR, do_getattr, 0, 0 },
+	{ "STATX", FC_STATX, do_statx, 0, 0 },
 	{ "READLINK", FUSE_READLINK, do_readlink, 0, 0 },
 	{ "READ", FUSE_READ, do_read, 0, 0 },
 	{ "STATFS", FUSE_STATFS, do_statfs, 0, 0 },
@@ -326,6 +366,19 @@ START_TEST(test_op)
 	f = NOWHERE;
 	if (r->error == -EROFS)
 		SF_EQ(r->run(), -EROFS);
+	sf_end();
+}
+END_TEST
+
+/* The ioctl that changes goes by a handle. */
+START_TEST(test_ioctl)
+{
+	sf_begin("IOCTL FS_IOC_SETFLAGS", RO, SF_DIR, FUSE_IOCTL);
+	make_share();
+	f = sf_node("f");
+	SF_OK(sf_open(f, O_RDONLY, 0, &o));
+	SF_EQ(do_setflags(), -EROFS);
+	expect_untouched();
 	sf_end();
 }
 END_TEST
@@ -442,6 +495,7 @@ check_surface_readonly(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, test_op, 0, (int)(countof(ops) * countof(op_options)));
+	tcase_add_test(t, test_ioctl);
 	SF_TCASE(t, test_open, opens);
 	SF_TCASE(t, test_create, creates);
 	tcase_add_test(t, test_atime);
