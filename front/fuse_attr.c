@@ -267,9 +267,6 @@ fuse_setxattr(struct request *r, const void *arg, const char *var, size_t varlen
 		return -EINVAL;
 	if (varlen > RPC_IO_MAX)
 		return -E2BIG;
-	/* Where the map renames it, the host's kernel does not drop it at a write: the worker does. */
-	if (strcmp(name, "security.capability") == 0)
-		handles_mark_setid(r->in.nodeid);
 	e = lanes_add(r, RPC_SETXATTR, reply_done, in->size, NULL, 0, name, len, NULL, 0, &w);
 	if (e != 0)
 		return e;

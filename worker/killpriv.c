@@ -32,8 +32,8 @@ is_plain_sgid(mode_t mode)
 }
 
 /*
- * What the kernel's rule takes from a caller who has no privileges. Supplementary groups are not known here; of an
- * unknown caller FUSE says that the bit goes only if the group may execute (FUSE_HANDLE_KILLPRIV_V2).
+ * What the kernel's rule takes from a caller who has no privileges; gid: the guest's number. Supplementary groups are not
+ * known here; of an unknown caller FUSE says that the bit goes only if the group may execute (FUSE_HANDLE_KILLPRIV_V2).
  */
 static mode_t
 bits_to_drop(const struct stat *st, gid_t gid)
@@ -42,6 +42,8 @@ bits_to_drop(const struct stat *st, gid_t gid)
 
 	if (!S_ISREG(st->st_mode))
 		return 0;
+	if (gid != RPC_NO_GID && tables_to_host(IDMAP_GID_TO_HOST, gid, &gid) != 0)
+		gid = RPC_NO_GID;
 	if ((st->st_mode & S_ISGID) != 0 &&
 	    (!is_plain_sgid(st->st_mode) || (gid != (gid_t)RPC_NO_GID && gid != st->st_gid)))
 		drop |= S_ISGID;
@@ -78,8 +80,6 @@ killpriv_begin(struct killpriv *k, int fd, gid_t gid)
 	killpriv_none(k);
 	if (fstat(fd, &st) == -1)
 		return;
-	if (gid != RPC_NO_GID && tables_to_host(IDMAP_GID_TO_HOST, gid, &gid) != 0)
-		gid = RPC_NO_GID;
 	k->drop = bits_to_drop(&st, gid);
 	if (k->drop == 0)
 		return;

@@ -301,20 +301,40 @@ limit_files(void)
 	done = true;
 }
 
+/* With the options that have a say in what the guest may ask. */
+static void
+start(struct input *in)
+{
+	static const uint32_t flags[] = { DEV_NO_DONATION, DEV_WRITEBACK, DEV_DIRECT_IO, DEV_KILLPRIV_V2,
+		DEV_NOATIME };
+	uint8_t bits = byte(in);
+	uint32_t dev = DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if ((bits >> i & 1) != 0)
+			dev |= flags[i];
+	fake_start(dev);
+	fake.s.dev.cache = bits >> 6;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static struct input in;
+	uint8_t how;
 
 	in = (struct input){ p, n };
 	limit_files();
 	nfhs = 0;
 	memset(fhs, 0, sizeof(fhs));
-	fake_start(DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS);
-	if (byte(&in) % 16 != 0) {
+	start(&in);
+	how = byte(&in);
+	if (how % 16 != 0) {
 		init(~UINT64_C(0));
 		begin();
 	}
+	if (how >= 0xf0)
+		fake.s.dev.flags |= DEV_READONLY;
 	while (in.n > 0) {
 		uint8_t act = byte(&in);
 

@@ -85,6 +85,11 @@ TCase *check_surface_dirs(void);
 TCase *check_surface_access(void);
 TCase *check_surface_other(void);
 
+/*
+ * Of the numbers 0..n-1 those that make sense, into list: a combination that does not is no row. Returns how many.
+ */
+int sf_select(bool (*sensible)(size_t), size_t n, uint16_t *list);
+
 /* Add a loop test over rows[] with the fixtures that all files need. */
 #define SF_TCASE(t, test, rows) \
 	do { \

@@ -188,6 +188,92 @@ START_TEST(test_error)
 }
 END_TEST
 
+/* Send a request on hc's queue without waiting for it. */
+static uint64_t
+send_off(uint32_t opcode, uint64_t node, const struct fc_part *parts, unsigned int n, uint32_t cap)
+{
+	uint64_t unique = hc.unique;
+	struct vring_desc sg[2];
+
+	sg[0] = (struct vring_desc){ .addr = hc.req_gpa, .len = (uint32_t)fc_build(&hc, opcode, node,
+	    parts, n) };
+	sg[1] = (struct vring_desc){ .addr = hc.rep_gpa, .len = 16 + cap,
+		.flags = VRING_DESC_F_WRITE };
+	ck_assert_int_ge(vmm_queue_add(hc.q, sg, 2, true), 0);
+	vmm_queue_kick(hc.q);
+	return unique;
+}
+
+static int
+come_back(uint64_t unique, uint32_t cap)
+{
+	uint32_t id;
+
+	SF_OK(vmm_queue_wait(hc.q, hc.timeout_ms, &id, &hc.used_len));
+	return fc_check_reply(&hc, unique, 16 + cap);
+}
+
+static bool
+reached_host(void *unused)
+{
+	(void)unused;
+	return hostfs.reads + hostfs.writes > 0;
+}
+
+/* What is under way when its handle goes is finished, with what it had. */
+static const struct {
+	const char *name;
+	uint32_t opcode;
+	bool writing;
+} flights[] = {
+	{ "C7: RELEASE while READ is under way", FUSE_RELEASE, false },
+	{ "C7: RELEASE while WRITE is under way", FUSE_RELEASE, true },
+	{ "C8: INIT while READ is under way", FUSE_INIT, false },
+	{ "C8: DESTROY while WRITE is under way", FUSE_DESTROY, true },
+};
+
+START_TEST(test_flight)
+{
+	size_t i = (size_t)_i % countof(flights);
+	const char *plane = planes[(size_t)_i / countof(flights)];
+	struct fuse_write_in in = { .size = 4096 };	/* fuse_read_in has the same layout so far */
+	static char data[4096];
+	struct fc_part parts[] = { { &in, sizeof(in) }, { data, sizeof(data) } };
+	const uint32_t cap = flights[i].writing ? 8 : 4096;
+	struct fuse_open_out o;
+	uint64_t node, unique;
+	char name[100];
+
+	snprintf(name, sizeof(name), "%s %s", flights[i].name, plane);
+	sf_begin(name, plane, SF_HOSTFS, flights[i].writing ? FUSE_WRITE : FUSE_READ);
+	hostfs_reset();
+	node = sf_node("f1");
+	SF_OK(sf_open(node, O_RDWR, 0, &o));
+	in.fh = o.fh;
+	hostfs.delay_ms = 300;
+	unique = send_off(flights[i].writing ? FUSE_WRITE : FUSE_READ, node, parts,
+	    flights[i].writing ? 2 : 1, cap);
+	ck_assert(h_eventually(reached_host, NULL, 2000));
+	if (flights[i].opcode == FUSE_RELEASE)
+		SF_OK(fc_release(&hother, node, o.fh));
+	else if (flights[i].opcode == FUSE_INIT)
+		SF_OK(fc_init(&hother, ~0ull));
+	else
+		SF_OK(fc_destroy(&hother));
+	SF_OK(come_back(unique, cap));
+	hostfs.delay_ms = 0;
+	if (flights[i].writing)
+		SF_EQ(hostfs.written, 4096);
+	else
+		SF_EQ(((const char *)hc.body)[27], 'b');
+	FAILS(EBADF, fc_read(&hc, node, o.fh, 0, name, 1));
+	if (flights[i].opcode != FUSE_RELEASE)
+		SF_OK(fc_init(&hc, ~0ull));
+	hostfs_reset();
+	sf_end();
+}
+END_TEST
+
 static pid_t
 process(const char *comm)
 {
@@ -473,6 +559,7 @@ check_surface_faults(void)
 	tcase_add_loop_test(t, test_row, 0, (int)countof(rows) * 2);
 	tcase_add_loop_test(t, test_error, 0, (int)countof(errors) * 2);
 	tcase_add_loop_test(t, test_direct_end, 0, 2);
+	tcase_add_loop_test(t, test_flight, 0, (int)countof(flights) * 2);
 	SF_TCASE(t, test_kill, kills);
 	SF_TCASE(t, test_full, full);
 	tcase_add_test(t, test_room);

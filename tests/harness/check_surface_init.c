@@ -14,6 +14,7 @@
 #define DEFAULT 0x1044844f829ull	/* flags2 << 32 | flags */
 #define READDIRPLUS 0x6000ull
 #define SUBMOUNTS (1ull << 27)
+#define ACL ((uint64_t)(FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT))
 
 struct init_row {
 	const char *name;
@@ -48,6 +49,34 @@ static const struct init_row rows[] = {
 	{ "allow-direct-io changes nothing", "--allow-direct-io", ALL, 0, DEFAULT, NULL },
 	{ "preserve-noatime changes nothing", "--preserve-noatime", ALL, 0, DEFAULT, NULL },
 	{ "xattr changes nothing", "--xattr", ALL, 0, DEFAULT, NULL },
+	{ "posix-acl", "--posix-acl", ALL, 0, DEFAULT | ACL, NULL },
+	{ "posix-acl=always", "--posix-acl=always", ALL, 0, DEFAULT | ACL, NULL },
+	{ "posix-acl=auto", "--posix-acl=auto", ALL, 0, DEFAULT | ACL, NULL },
+	{ "posix-acl=never", "--posix-acl=never", ALL, 0, DEFAULT, NULL },
+	{ "posix-acl, POSIX_ACL not offered", "--posix-acl", ALL & ~FUSE_POSIX_ACL, -EPROTO, 0, "--posix-acl" },
+	{ "posix-acl, DONT_MASK not offered", "--posix-acl", ALL & ~FUSE_DONT_MASK, -EPROTO, 0, "--posix-acl" },
+	{ "posix-acl, SETXATTR_EXT not offered", "--posix-acl", ALL & ~FUSE_SETXATTR_EXT, -EPROTO, 0,
+	    "--posix-acl" },
+	{ "posix-acl=auto, POSIX_ACL not offered", "--posix-acl=auto", ALL & ~FUSE_POSIX_ACL, 0, DEFAULT,
+	    "--posix-acl" },
+	{ "posix-acl=auto, DONT_MASK not offered", "--posix-acl=auto", ALL & ~FUSE_DONT_MASK, 0, DEFAULT,
+	    "--posix-acl" },
+	{ "posix-acl=auto, SETXATTR_EXT not offered", "--posix-acl=auto", ALL & ~FUSE_SETXATTR_EXT, 0,
+	    DEFAULT, "--posix-acl" },
+	{ "security-label", "--security-label", ALL, 0, DEFAULT | 1ull << 32, NULL },
+	{ "security-label=always", "--security-label=always", ALL, 0, DEFAULT | 1ull << 32, NULL },
+	{ "security-label=auto", "--security-label=auto", ALL, 0, DEFAULT | 1ull << 32, NULL },
+	{ "security-label=never", "--security-label=never", ALL, 0, DEFAULT, NULL },
+	{ "security-label not offered", "--security-label", ALL & ~(1ull << 32), -EPROTO, 0,
+	    "--security-label" },
+	{ "security-label without INIT_EXT", "--security-label", ALL & ~EXT, -EPROTO, 0,
+	    "--security-label" },
+	{ "security-label=auto, not offered", "--security-label=auto", ALL & ~(1ull << 32), 0, DEFAULT,
+	    "--security-label" },
+	{ "security-label=auto without INIT_EXT", "--security-label=auto", ALL & ~EXT, 0,
+	    DEFAULT & 0xbfffffff, "--security-label" },
+	{ "posix-acl and security-label", "--posix-acl --security-label", ALL, 0,
+	    DEFAULT | ACL | 1ull << 32, NULL },
 	{ "several", "--cache=never --writeback --allow-mmap --killpriv-v2", ALL, 0,
 	    (DEFAULT & ~READDIRPLUS) | 1 << 16 | 1ull << 36 | 1 << 28, NULL },
 };

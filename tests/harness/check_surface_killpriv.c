@@ -192,16 +192,27 @@ make_files(unsigned int gid, unsigned int mode)
 	SF_OK(sf_open(k, O_RDWR, 0, &o));
 }
 
+#define ROWS (countof(ways) * countof(rows) * countof(changes))
+static uint16_t list[ROWS];
+
+/* What makes something always says for whom; and who keeps the bits sends no SETATTR of nothing. */
+static bool
+sensible(size_t i)
+{
+	const struct kill_row *r = &rows[i / countof(changes) % countof(rows)];
+	const struct change *c = &changes[i % countof(changes)];
+
+	return !(c->opcode == FUSE_CREATE && r->uid == NOBODY_KNOWN) &&
+	    !(c->run == do_setattr_nothing && !r->kill);
+}
+
 START_TEST(test_row)
 {
-	size_t way = (size_t)_i / (countof(rows) * countof(changes));
-	const struct kill_row *r = &rows[(size_t)_i / countof(changes) % countof(rows)];
-	const struct change *c = &changes[(size_t)_i % countof(changes)];
+	size_t way = list[_i] / (countof(rows) * countof(changes));
+	const struct kill_row *r = &rows[list[_i] / countof(changes) % countof(rows)];
+	const struct change *c = &changes[list[_i] % countof(changes)];
 	char name[120];
 
-	/* What makes something always says for whom. */
-	if (c->opcode == FUSE_CREATE && r->uid == NOBODY_KNOWN)
-		return;
 	snprintf(name, sizeof(name), "%s%s: %s: %s", ways[way].options,
 	    ways[way].fs == SF_TMPFS ? " (tmpfs)" : "", r->name, c->name);
 	sf_begin(name, ways[way].options, ways[way].fs, c->opcode);
@@ -304,8 +315,9 @@ static const struct {
 START_TEST(test_capability)
 {
 	const struct vfs_cap_data cap = { .magic_etc = VFS_CAP_REVISION_2, .data = { { 1, 1 } } };
-	size_t way = (size_t)_i / countof(changes);
-	const struct change *c = &changes[(size_t)_i % countof(changes)];
+	const size_t n = countof(changes) - 1;	/* without the SETATTR of nothing */
+	size_t way = (size_t)_i / n;
+	const struct change *c = &changes[(size_t)_i % n];
 	char name[120], buf[64];
 
 	snprintf(name, sizeof(name), "S17: security.capability: %s: %s", cap_ways[way].options,
@@ -315,8 +327,6 @@ START_TEST(test_capability)
 	SF_OK(setxattr(sf_path("k"), "security.capability", &cap, sizeof(cap), 0));
 	hc.uid = hc.gid = cap_ways[way].kill ? 1000 : 0;
 	SF_OK(c->run(cap_ways[way].kill));
-	if (c->run == do_setattr_nothing)
-		SF_OK(do_write(cap_ways[way].kill));
 	SF_EQ(getxattr(sf_path("k"), "security.capability", buf, sizeof(buf)), -1);
 	sf_end();
 }
@@ -328,11 +338,10 @@ check_surface_killpriv(void)
 	TCase *t = tcase_create("killpriv");
 
 	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, test_row, 0,
-	    (int)(countof(ways) * countof(rows) * countof(changes)));
+	tcase_add_loop_test(t, test_row, 0, sf_select(sensible, ROWS, list));
 	SF_TCASE(t, test_opened, opened);
 	tcase_add_test(t, test_host_chmod);
 	SF_TCASE(t, test_chown, chowns);
-	tcase_add_loop_test(t, test_capability, 0, (int)(countof(cap_ways) * countof(changes)));
+	tcase_add_loop_test(t, test_capability, 0, (int)(countof(cap_ways) * (countof(changes) - 1)));
 	return t;
 }

@@ -8,6 +8,8 @@
 #include "check_surface.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,12 +92,24 @@ expect_access(uint64_t node, uint64_t fh, int host)
 	SF_OK(fc_release(&hc, node, fh));
 }
 
+#define ROWS (countof(planes) * countof(rows) * countof(ways))
+static uint16_t list[ROWS];
+
+/* A file without a name is made to be written. */
+static bool
+sensible(size_t i)
+{
+	uint32_t mode = rows[i / countof(ways) % countof(rows)].flags & O_ACCMODE;
+
+	return ways[i % countof(ways)].opcode != FUSE_TMPFILE || mode == O_RDWR || mode == O_WRONLY;
+}
+
 START_TEST(test_row)
 {
 	/* Rows of the same options behind each other. */
-	size_t plane = (size_t)_i / (countof(rows) * countof(ways));
-	size_t way = (size_t)_i % countof(ways);
-	const struct open_row *r = &rows[(size_t)_i / countof(ways) % countof(rows)];
+	size_t plane = list[_i] / (countof(rows) * countof(ways));
+	size_t way = list[_i] % countof(ways);
+	const struct open_row *r = &rows[list[_i] / countof(ways) % countof(rows)];
 	char name[100], options[100];
 	struct fuse_entry_out e;
 	struct fuse_open_out o;
@@ -334,17 +348,75 @@ START_TEST(test_create_entry)
 }
 END_TEST
 
+static _Atomic bool stop;
+
+/* The host makes and removes a name as fast as it can. */
+static void *
+come_and_go(void *path)
+{
+	int fd;
+
+	while (!stop) {
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		if (fd >= 0)
+			close(fd);
+		unlink(path);
+	}
+	return NULL;
+}
+
+/*
+ * S7, C13: CREATE of a name that comes and goes ends, and what it answers is of one piece: what is written through the
+ * handle is what the node has.
+ */
+START_TEST(test_racing_names)
+{
+	const char *options = _i == 0 ? "" : "--fd-donation=never";
+	unsigned int made = 0;
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	struct fuse_attr a;
+	pthread_t thread;
+	char *path;
+	int err;
+
+	sf_begin("S7, C13: CREATE of a name that comes and goes", options, SF_TMPFS, FUSE_CREATE);
+	path = strdup(sf_path("f"));
+	ck_assert_ptr_nonnull(path);
+	stop = false;
+	SF_OK(pthread_create(&thread, NULL, come_and_go, path));
+	for (int i = 0; i < 500; i++) {
+		err = sf_create("f", O_RDWR, 0644, 0, &e, &o);
+		/* Each of its tries came too late. */
+		if (err == -ENOENT)
+			continue;
+		SF_OK(err);
+		made++;
+		SF_EQ(sf_write(e.nodeid, o.fh, (uint64_t)i, "x", 1, 1, 0, 0), 1);
+		SF_OK(fc_getattr(&hc, e.nodeid, &a));
+		SF_EQ(a.size, i + 1);
+		SF_OK(fc_release(&hc, e.nodeid, o.fh));
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	free(path);
+	SF_EQ(made > 250, true);
+	sf_end();
+}
+END_TEST
+
 TCase *
 check_surface_open(void)
 {
 	TCase *t = tcase_create("open");
 
 	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, test_row, 0, (int)(countof(rows) * countof(ways) * 2));
+	tcase_add_loop_test(t, test_row, 0, sf_select(sensible, ROWS, list));
 	SF_TCASE(t, test_case, cases);
 	tcase_add_loop_test(t, test_create_written_back, 0, 2);
 	tcase_add_loop_test(t, test_append, 0, (int)countof(appends) * 2);
 	SF_TCASE(t, test_atime, atimes);
 	tcase_add_test(t, test_create_entry);
+	tcase_add_loop_test(t, test_racing_names, 0, 2);
 	return t;
 }

@@ -34,6 +34,17 @@ sf_eq(const char *file, int line, const char *what, long long got, long long wan
 	    want);
 }
 
+int
+sf_select(bool (*sensible)(size_t), size_t n, uint16_t *list)
+{
+	int k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (sensible(i))
+			list[k++] = (uint16_t)i;
+	return k;
+}
+
 static int
 mount_tmpfs(const char *path, const char *opts)
 {

@@ -20,6 +20,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_IO (1u << 20)
@@ -128,11 +129,21 @@ portion(uint64_t offset, uint32_t size, unsigned int most, unsigned int good)
 }
 
 static void
+take_time(void)
+{
+	const struct timespec t = { 0, (long)hostfs.delay_ms * 1000000 };
+
+	if (hostfs.delay_ms != 0)
+		nanosleep(&t, NULL);
+}
+
+static void
 do_read(const struct fuse_in_header *h, const struct fuse_read_in *in)
 {
 	int n;
 
 	hostfs.reads++;
+	take_time();
 	if (interrupted(h))
 		return;
 	if (hostfs.aligned && in->offset % 512 != 0) {
@@ -156,6 +167,7 @@ do_write(const struct fuse_in_header *h, const struct fuse_write_in *in)
 	int n;
 
 	hostfs.writes++;
+	take_time();
 	hostfs.killing = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
 	if (interrupted(h))
 		return;

@@ -24,6 +24,7 @@ struct hostfs {
 	_Atomic unsigned int read_most;	/* a READ answers at most so many bytes; 0 = all */
 	_Atomic unsigned int read_good;	/* from this offset on, READ fails with EIO; 0 = never */
 	_Atomic unsigned int write_most, write_good;	/* the same for WRITE */
+	_Atomic unsigned int delay_ms;	/* READ and WRITE take so long */
 	_Atomic bool high_offsets;	/* d_off of the entries has bit 63 */
 	_Atomic int lookup_errno;	/* LOOKUP of every third file fails with this */
 	_Atomic bool aligned;		/* READ at an odd offset (of 512) fails with EINVAL */

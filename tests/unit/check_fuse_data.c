@@ -158,6 +158,55 @@ START_TEST(setid_goes_to_the_worker)
 	ck_assert(fake_answer_error(-EIO));
 } END_TEST
 
+/* Opened while some file gets set-id bits: it may be this one, and whoever marked its handles did not see this one. */
+START_TEST(setid_while_opening)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 04755 };
+	struct fuse_open_in open = { .flags = O_RDWR };
+	const uint32_t body[2] = { S_IFREG | 0644, 0 };
+	int fd = temp_file("0123");
+	struct rpc_entry_body e;
+	struct fuse_open_out out;
+
+	rig_compose(FUSE_OPEN, FILE_NODE, &open, sizeof(open), NULL, 0);
+	rig_send(32);
+	rig_compose(FUSE_SETATTR, FILE_NODE, &in, sizeof(in), NULL, 0);
+	rig_send(120);
+	rig_rpc(RPC_OPEN);
+	ck_assert(fake_answer(body, sizeof(body), NULL, 0, fd));
+	memcpy(&out, fake.reply + OUT_HEADER, sizeof(out));
+	do_write(out.fh, 0, "x", 1, 1, 0);
+	rig_rpc(RPC_SETATTR);
+	rig_entry(&e, FILE_NODE, S_IFREG | 04755);
+	ck_assert(fake_answer(&e.attr, sizeof(e.attr), NULL, 0, -1));
+	rig_rpc(RPC_WRITE);
+	ck_assert(fake_answer_error(-EIO));
+} END_TEST
+
+/* P2: where the worker may not open for reading as well, the handle is what it is, and is opened again as that. */
+START_TEST(write_only)
+{
+	struct fuse_open_in in = { .flags = O_WRONLY | O_APPEND };
+	const uint32_t body[2] = { S_IFREG | 0200, RPC_OPENED_WRONLY };
+	const struct rpc_open *w;
+	uint64_t count = 1, fh;
+
+	fake.s.dev.flags |= DEV_WRITEBACK;
+	rig_init(~UINT64_C(0));
+	rig_know(FILE_NODE, S_IFREG | 0200);
+	for (int denied = 0; denied < 2; denied++) {
+		rig_ask(FUSE_OPEN, FILE_NODE, &in, sizeof(in), NULL, 0);
+		w = rig_rpc(RPC_OPEN);
+		ck_assert_uint_eq(w->flags, O_RDWR);
+		ck_assert_uint_eq(w->oflags, RPC_OPEN_READ_TOO);
+		ck_assert(fake_answer(denied ? body : (const uint32_t[]){ S_IFREG | 0200, 0 }, sizeof(body), NULL, 0, -1));
+		fh = ((const struct fuse_open_out *)rig_body(sizeof(struct fuse_open_out)))->fh;
+		do_write(fh, 0, "x", 1, 1, O_WRONLY);
+		ck_assert_uint_eq(((const struct rpc_io *)rig_rpc(RPC_WRITE))->f.flags, denied ? O_WRONLY : O_RDWR);
+		ck_assert(fake_answer(&count, 8, NULL, 0, -1));
+	}
+} END_TEST
+
 START_TEST(donated_others)
 {
 	int fd = temp_file("0123456789"), fd2 = temp_file(""), fd3 = temp_file("x");
@@ -332,6 +381,8 @@ main(void)
 	tcase_add_test(data, donated_write);
 	tcase_add_test(data, donated_others);
 	tcase_add_test(data, write_no_space);
+	tcase_add_test(data, setid_while_opening);
+	tcase_add_test(data, write_only);
 	tcase_add_test(data, setid_goes_to_the_worker);
 	tcase_add_test(data, held_while_in_flight);
 	tcase_add_test(data, lane_io);
