@@ -13,6 +13,8 @@ UNIT_check_rpc := proto/rpc.c
 UNIT_check_msg := common/msg.c
 UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
+UNIT_check_locks := front/lock_owner.c front/lock_wait.c front/lock_ranges.c front/threads.c common/log.c
+UNIT_check_lock_ranges := front/lock_ranges.c
 UNIT_check_lane := front/lane.c common/msg.c proto/rpc.c
 FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_open.c fuse_dir.c fuse_statx.c \
 	fuse_ioctl.c session.c reply.c data.c nodes.c handles.c lane.c) common/msg.c proto/rpc.c
