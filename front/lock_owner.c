@@ -20,7 +20,6 @@
 
 #include "common/fd.h"
 #include "common/log.h"
-#include "front/lock_ranges.h"
 
 #define SHARDS 64u
 #define RANGES_A_CALL 2u /* that one call may add */

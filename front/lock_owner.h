@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/attr.h"
+#include "front/lock_ranges.h"
 
 enum lock_kind { LOCK_POSIX, LOCK_FLOCK };
 

@@ -97,7 +97,10 @@ serve(struct place *p)
 	for (;;) {
 		gone = is_cancelled(p);
 		e = lock_owner_try(w->owner, &w->want, granted);
-		if (e != -EAGAIN)
+		/* Whoever ends a session cancels first, and then kills the owners. */
+		if (e == -EBADF)
+			gone = is_cancelled(p);
+		if (e != -EAGAIN && (e == 0 || gone == 0))
 			return e;
 		if (gone != 0)
 			return gone;
@@ -265,16 +268,23 @@ lock_wait_again(const struct lock_owner *o)
 
 /* Who is meant by a cancellation. */
 struct whom {
-	bool all, by_unique;
-	uint64_t unique, node, fh;
+	enum { ALL, UNIQUE, ID, HANDLE } by;
+	uint64_t number, fh;
 };
 
 static bool
 is_meant(const struct lock_waiter *w, const struct whom *m)
 {
-	if (m->all)
+	switch (m->by) {
+	case UNIQUE:
+		return w->unique == m->number;
+	case ID:
+		return w->id == m->number;
+	case HANDLE:
+		return w->node == m->number && w->want.fh == m->fh;
+	default:
 		return true;
-	return m->by_unique ? w->unique == m->unique : w->node == m->node && w->want.fh == m->fh;
+	}
 }
 
 static void
@@ -315,17 +325,23 @@ cancel(const struct whom *m, int error)
 void
 lock_wait_cancel(uint64_t unique, int error)
 {
-	cancel(&(const struct whom){ .by_unique = true, .unique = unique }, error);
+	cancel(&(const struct whom){ .by = UNIQUE, .number = unique }, error);
+}
+
+void
+lock_wait_cancel_id(uint64_t id, int error)
+{
+	cancel(&(const struct whom){ .by = ID, .number = id }, error);
 }
 
 void
 lock_wait_cancel_handle(uint64_t node, uint64_t fh, int error)
 {
-	cancel(&(const struct whom){ .node = node, .fh = fh }, error);
+	cancel(&(const struct whom){ .by = HANDLE, .number = node, .fh = fh }, error);
 }
 
 void
 lock_wait_cancel_all(int error)
 {
-	cancel(&(const struct whom){ .all = true }, error);
+	cancel(&(const struct whom){ .by = ALL }, error);
 }

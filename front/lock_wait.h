@@ -17,6 +17,8 @@ struct lock_waiter {
 	uint64_t node;
 	struct lock_want want;
 	uint64_t unique; /* of the guest's request */
+	uint64_t id; /* the caller's: no two waiters have the same */
+	void *request; /* the caller's */
 	/* Called once, by any thread: 0, or why not. The waiter is the callee's from there. */
 	void (*done)(struct lock_waiter *, int error);
 
@@ -33,8 +35,9 @@ void lock_wait(struct lock_waiter *);
 /* Whoever waits for locks of this owner shall look at its open file again: it has another one. */
 void lock_wait_again(const struct lock_owner *);
 
-/* End waits with this error, unless they end otherwise first. Of this request; through this handle; all of them. */
+/* End waits with this error, unless they end otherwise first. Of this request; of this id; through this handle; all. */
 void lock_wait_cancel(uint64_t unique, int error);
+void lock_wait_cancel_id(uint64_t id, int error);
 void lock_wait_cancel_handle(uint64_t node, uint64_t fh, int error);
 void lock_wait_cancel_all(int error);
 

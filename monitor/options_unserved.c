@@ -5,20 +5,12 @@
  */
 #include "monitor/options.h"
 
-static bool
-dev(const struct options *o, uint32_t flag)
-{
-	return (o->dev.flags & flag) != 0;
-}
-
 #define UNSERVED(name, condition) \
 	static bool name(const struct options *o) \
 	{ \
 		return (condition); \
 	}
 
-UNSERVED(posix_lock, dev(o, DEV_POSIX_LOCK))
-UNSERVED(flock, dev(o, DEV_FLOCK))
 UNSERVED(file_handles, o->dev.file_handles != HANDLES_PREFER)
 UNSERVED(busy_poll, o->busy_poll_given)
 
@@ -26,8 +18,6 @@ static const struct {
 	const char *option;
 	bool (*given)(const struct options *);
 } unserved[] = {
-	{ "--posix-lock", posix_lock },
-	{ "--flock", flock },
 	{ "--inode-file-handles other than prefer", file_handles },
 	{ "--busy-poll-us", busy_poll },
 };

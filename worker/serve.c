@@ -68,10 +68,14 @@ keep_gifts(struct lane *l)
 {
 	for (unsigned i = 0; i < l->ngifts; i++) {
 		struct lane_gift *g = &l->gift[i];
-
-		struct inode *in = inode_by_node(g->node);
+		struct inode *in;
 
 		g->reply->flags &= (uint16_t)~RPC_F_FD;
+		if (g->fh == LANE_NO_HANDLE) {
+			fd_close(&g->fd);
+			continue;
+		}
+		in = inode_by_node(g->node);
 		if (in != NULL)
 			inode_set(in, INODE_SERVED);
 		inode_put(in);

@@ -162,6 +162,13 @@ guest(struct input *in)
 		buf[8] = fhs[tail % FHS].fh;
 		buf[7] = fhs[tail % FHS].node;
 	}
+	/* Locks that may be meant, of few owners. */
+	if (h->opcode >= FUSE_GETLK && h->opcode <= FUSE_SETLKW && n >= 48 && fh % 2 == 0) {
+		const struct fuse_lk_in lk = { .fh = buf[5], .owner = tail % 4, .lk_flags = tail / 4 % 2,
+			.lk = { .start = buf[7] % 16, .end = buf[7] % 16 + buf[8] % 16, .type = tail / 8 % 3, .pid = tail } };
+
+		memcpy(buf + 5, &lk, sizeof(lk));
+	}
 	/* One of the ioctls that there are. */
 	if (h->opcode == FUSE_IOCTL && n >= 32 && fh % 2 == 0) {
 		buf[6] = (uint64_t)ioctls[tail % 6] << 32;
@@ -311,7 +318,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	limit_files();
 	nfhs = 0;
 	memset(fhs, 0, sizeof(fhs));
-	fake_start(DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS);
+	fake_start(DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS | DEV_POSIX_LOCK | DEV_FLOCK);
 	if (setjmp(ended) == 0) {
 		if (byte(&in) % 16 != 0) {
 			init(~UINT64_C(0));

@@ -160,6 +160,7 @@ main(void)
 	Suite *s = suite_create("restart");
 
 	suite_add_tcase(s, check_restart_state());
+	suite_add_tcase(s, check_restart_locks());
 	suite_add_tcase(s, check_restart_points());
 	suite_add_tcase(s, check_restart_flight());
 	suite_add_tcase(s, check_restart_pause());

@@ -153,6 +153,7 @@ struct vmm_opts {
 	int (*mount_share)(const struct vmm *v);
 	const char *const *prefix;	/* what runs the daemon (and execs it), e.g. setpriv; or NULL */
 	uid_t owner;			/* who runs the daemon, and owns the share, also as gid; 0 = $HARNESS_OWNER or root */
+	const char *share;		/* share this directory, which stays; NULL: a new one */
 };
 
 struct vmm_queue {

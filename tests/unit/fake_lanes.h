@@ -22,6 +22,8 @@ struct fake {
 	struct lane *lane;
 	bool	slow;			/* pace_fast() says no */
 	unsigned pooled, returned;	/* calls of pool_submit() and request_return() */
+	bool	may_park, guest_gone;	/* what request_park() says; what request_unpark() finds */
+	unsigned parked;
 	unsigned live;			/* requests begun and not finished */
 
 	/* The last chain that came back. */

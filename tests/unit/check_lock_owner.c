@@ -44,7 +44,7 @@ opened(int flags)
 static void
 setup(void)
 {
-	char name[] = "/tmp/check_locks.XXXXXX";
+	char name[] = "/tmp/check_lock_owner.XXXXXX";
 
 	file = mkostemp(name, O_CLOEXEC);
 	ck_assert_int_ge(file, 0);
@@ -609,7 +609,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("locks");
+	Suite *suite = suite_create("lock_owner");
 	TCase *t = tcase_create("owners"), *w = tcase_create("waits");
 	SRunner *r;
 	int failed;
