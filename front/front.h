@@ -15,6 +15,7 @@
 
 #include "front/device.h"
 #include "front/lane.h"
+#include "front/lock_wait.h"
 #include "front/vring.h"
 #include "proto/control.h"
 #include "proto/rpc.h"
@@ -70,9 +71,19 @@ struct request {
 		struct fuse_init_in init;
 		struct fuse_fallocate_in fallocate;
 		struct fuse_copy_file_range_in copy;
+		struct {
+			struct lock_waiter waiter;
+			struct lock_key key;
+			bool sleep;
+			int result;
+		} lock;
 	} arg;
-	void (*run)(struct request *); /* in the pool */
+	void (*run)(struct request *); /* in the pool; when it is no longer parked */
 	int fd; /* to close in the pool */
+
+	/* park.c */
+	struct request *park_next, **park_at;
+	bool late, dropped;
 };
 
 struct queue {
@@ -90,6 +101,14 @@ struct queue {
 	bool want_run, want_pause; /* wishes of the control thread */
 	bool running, parked; /* what the queue thread is */
 	_Atomic bool attention; /* a wish has changed */
+
+	/* park.c */
+	pthread_mutex_t park_lock; /* around the rest of these */
+	struct request *parked_list;
+	unsigned nparked;
+	bool stopped; /* nothing may be pushed */
+	bool was_reset; /* since it was started */
+	uint16_t stopped_at; /* next_avail then */
 
 	/* lanes */
 	struct lane **lane;
@@ -128,7 +147,7 @@ struct session {
 	_Atomic bool inited;
 	/* FUSE_* flags that INIT granted and that are in force: SUBMOUNTS only if they are to be announced. */
 	_Atomic uint64_t enabled;
-	struct pace write_pace, flush_pace;
+	struct pace write_pace, flush_pace, lock_pace;
 };
 
 static inline bool
@@ -145,6 +164,25 @@ queue_new(struct device *, struct session *, unsigned index, struct lane **lanes
 struct request *queue_internal_request(struct queue *);
 /* queue.c: Push the chain with len bytes (an internal request: nothing), free the slot. Queue thread or pool. */
 void request_finish(struct request *, uint32_t len);
+/* queue.c: Have the queue thread look at everything again. */
+void queue_wake(struct queue *);
+
+/*
+ * park.c: A request that may take for ever (it waits for a lock) does not hold up a stop of its ring: it is parked, and its
+ * answer may have to wait for the ring's next start. Returns false if there are so many that the ring could fill up.
+ */
+bool request_park(struct request *);
+/*
+ * park.c: The parked request has its result, and r->run() gives the answer. Returns true: call it now; or false: it is
+ * called later, or never. r->internal there: the guest that asked is gone, there is no chain any more.
+ */
+bool request_unpark(struct request *);
+/* park.c: For the control thread: the ring is about to stop; has stopped; is set up and about to start; was reset. */
+void park_stop(struct queue *);
+void park_stopped(struct queue *);
+void park_start(struct queue *);
+void park_reset(struct queue *);
+
 /* queue.c: Hand a request back from the pool to its queue thread, which calls run(). Pool only. */
 void request_return(struct request *);
 

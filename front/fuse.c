@@ -23,6 +23,7 @@
 #define F_XATTR 0x8 /* ENOSYS unless --xattr */
 #define F_DATA 0x10 /* data follows the fixed part and stays in guest memory */
 #define F_CHANGES 0x20 /* EROFS with --readonly */
+#define F_LOCKS 0x40 /* ENOSYS unless locks of some kind are the host's */
 
 struct fuse_op {
 	const char *name;
@@ -80,6 +81,9 @@ static const struct fuse_op ops[] = {
 	OP(COPY_FILE_RANGE, fuse_copy_file_range, sizeof(struct fuse_copy_file_range_in), sizeof(struct fuse_write_out),
 	    F_CHANGES),
 	OP(SYNCFS, fuse_syncfs, 0, 0, F_NODE),
+	OP(GETLK, fuse_getlk, sizeof(struct fuse_lk_in), sizeof(struct fuse_lk_out), F_NODE | F_LOCKS),
+	OP(SETLK, fuse_setlk, sizeof(struct fuse_lk_in), 0, F_NODE | F_LOCKS),
+	OP(SETLKW, fuse_setlkw, sizeof(struct fuse_lk_in), 0, F_NODE | F_LOCKS),
 	OP(TMPFILE, fuse_tmpfile, sizeof(struct fuse_create_in), ENTRY + sizeof(struct fuse_open_out), F_NODE | F_CHANGES),
 	OP(IOCTL, fuse_ioctl, sizeof(struct fuse_ioctl_in), 0, F_NODE),
 	OP_NEW(STATX, fuse_statx, sizeof(struct abi_statx_in), sizeof(struct abi_statx_out), F_NODE),
@@ -152,6 +156,9 @@ decode(struct queue *q, struct request *r, const struct fuse_op **op)
 	if (((*op)->flags & F_CHANGES) != 0 && (q->s->dev.flags & DEV_READONLY) != 0)
 		return -EROFS;
 	if (((*op)->flags & F_XATTR) != 0 && (q->s->dev.flags & DEV_XATTR) == 0)
+		return -ENOSYS;
+	if (((*op)->flags & F_LOCKS) != 0 &&
+	    !session_has(q->s, FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS))
 		return -ENOSYS;
 	if (r->in.len < IN_HEADER + (*op)->fixed || c->read_len < r->in.len)
 		return -EINVAL;

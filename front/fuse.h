@@ -79,6 +79,10 @@ FUSE_FN(fuse_releasedir);
 /* fuse_dir.c */
 FUSE_FN(fuse_readdir);
 FUSE_FN(fuse_readdirplus);
+/* fuse_lock.c */
+FUSE_FN(fuse_getlk);
+FUSE_FN(fuse_setlk);
+FUSE_FN(fuse_setlkw);
 /* fuse_statx.c */
 FUSE_FN(fuse_statx);
 /* fuse_ioctl.c */
@@ -116,6 +120,11 @@ const char *reply_lie(const struct request *, const struct lane *, const struct 
 /* fuse.c: Take one NUL-terminated name from var. Returns 0, -EINVAL (no NUL), or what rpc_check_name() says. */
 int fuse_name(
     enum rpc_kind, const char **var, size_t *varlen, const char **name, size_t *len) ATTR_MUSTCHECK;
+
+/* fuse_lock.c: The process that is this owner closes the node; the handle is released; everything ends. */
+void locks_flush(const struct request *, uint64_t owner);
+void locks_release(const struct request *, uint64_t fh);
+void locks_wipe(void);
 
 /* fuse_open.c: what the worker must know to serve this handle. */
 struct rpc_file file_of(const struct handle *, bool once);

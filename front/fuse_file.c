@@ -51,6 +51,7 @@ fuse_flush(struct request *r, const void *arg, const char *var, size_t varlen)
 	(void)varlen;
 	if ((e = take_handle(r, in->fh, 0)) != 0)
 		return e;
+	locks_flush(r, in->lock_owner);
 	/* Nothing waits to be written to a directory's fd. */
 	if (r->h->dir) {
 		reply_error(r, 0);

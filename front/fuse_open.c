@@ -197,6 +197,7 @@ release(struct request *r, uint64_t fh)
 	if (r->h == NULL)
 		return -EBADF;
 	handle_unpublish(r->h);
+	locks_release(r, fh);
 	if (r->h->fd < 0) {
 		e = lanes_add(r, RPC_RELEASE, reply_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 		if (e == 0)

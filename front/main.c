@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/child.h"
@@ -22,6 +23,8 @@
 #include "proto/control.h"
 
 #define POOL_THREADS 4
+#define LOCK_OWNERS_MAX 4096u /* open files for nothing but locks */
+#define LOCK_RANGES_MAX 16384u /* kernel memory of the host, and time: it keeps them in lists */
 
 static struct device device;
 static struct session session;
@@ -77,6 +80,18 @@ hide_files(uint32_t flags)
 			 "are neither namespaces nor CAP_SYS_CHROOT nor Landlock");
 }
 
+/* Of the fds that there may be, no more than a quarter is for locks. */
+static void
+prepare_locks(void)
+{
+	struct rlimit nofile = { .rlim_cur = 0 };
+
+	if (getrlimit(RLIMIT_NOFILE, &nofile) == -1)
+		fatal("getrlimit");
+	lock_owners_init((unsigned)MIN(nofile.rlim_cur / 4, LOCK_OWNERS_MAX), LOCK_RANGES_MAX);
+	lock_wait_start();
+}
+
 static void
 report(void)
 {
@@ -94,7 +109,8 @@ main(int argc, char *argv[])
 	struct ctl_start_front conf;
 	int fds[MSG_FDS_MAX], vmm;
 	size_t nfds, nrules;
-	const struct sc_rule *rules = front_seccomp_rules(&nrules);
+	const struct sc_rule *rules = front_seccomp_rules(true, &nrules);
+	bool locks;
 
 	seccomp_print_if_asked(argc, argv, "virtiofsd-front", rules, nrules);
 
@@ -109,6 +125,7 @@ main(int argc, char *argv[])
 	child_log_init(CONTROL_FD, conf.log_level);
 	vmm = fds[0];
 	session.dev = conf.dev;
+	locks = (conf.dev.flags & (DEV_POSIX_LOCK | DEV_FLOCK)) != 0;
 	memcpy(device.tag, conf.tag, conf.taglen);
 	device.has_tag = conf.taglen > 0;
 
@@ -123,10 +140,12 @@ main(int argc, char *argv[])
 	make_lanes(&conf, fds + 1, lanes);
 	make_queues(&conf, lanes);
 	pool_start(POOL_THREADS);
+	if (locks)
+		prepare_locks();
 	restart_start(&device, CONTROL_FD, lanes, conf.nlanes, conf.stuck_after);
 
 	/* Seal. */
-	front_seccomp(conf.seccomp);
+	front_seccomp(conf.seccomp, locks);
 	child_ready(CONTROL_FD);
 
 	/* Serve: from here on the guest may speak. */

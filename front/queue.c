@@ -20,8 +20,8 @@
 
 #define DRAIN_MAX 64u /* chains taken before the lanes are looked at again */
 
-static void
-wake(struct queue *q)
+void
+queue_wake(struct queue *q)
 {
 	const uint64_t one = 1;
 
@@ -62,7 +62,7 @@ slot_put(struct queue *q, struct request *r)
 	q->nfree++;
 	pthread_mutex_unlock(&q->slot_lock);
 	if (atomic_exchange(&q->starved, false))
-		wake(q);
+		queue_wake(q);
 }
 
 struct request *
@@ -93,7 +93,7 @@ request_finish(struct request *r, uint32_t len)
 	/* The queue thread may be waiting for the last one before it parks. */
 	if (!internal && atomic_fetch_sub(&q->inflight, 1) == 1 && !mine &&
 	    atomic_load(&q->attention))
-		wake(q);
+		queue_wake(q);
 }
 
 void
@@ -105,7 +105,7 @@ request_return(struct request *r)
 	r->next = q->returned;
 	q->returned = r;
 	pthread_mutex_unlock(&q->slot_lock);
-	wake(q);
+	queue_wake(q);
 }
 
 /* Run what the pool has handed back. */
@@ -283,7 +283,7 @@ wish(struct queue *q, bool run, bool pause)
 	atomic_store(&q->attention, true);
 	pthread_cond_broadcast(&q->ctl_cond);
 	pthread_mutex_unlock(&q->ctl_lock);
-	wake(q);
+	queue_wake(q);
 }
 
 static void
@@ -313,6 +313,7 @@ device_start(struct device *d, unsigned n, int kick_fd)
 	if (r != 0)
 		return r;
 	q->kick_fd = kick_fd;
+	park_start(q);
 	wish(q, true, false);
 	return 0;
 }
@@ -324,8 +325,10 @@ device_stop(struct device *d, unsigned n)
 
 	if (!q->want_run)
 		return;
+	park_stop(q);
 	wish(q, false, false);
 	wait_parked(q, true);
+	park_stopped(q);
 	vring_signal(&q->ring);
 	q->kick_fd = -1;
 }
@@ -378,6 +381,8 @@ void
 device_reset(struct device *d)
 {
 	session_wipe(d->queue[0]->s);
+	for (unsigned i = 0; i < NQUEUES; i++)
+		park_reset(d->queue[i]);
 }
 
 static void *
@@ -432,6 +437,8 @@ queue_new(struct device *d, struct session *s, unsigned index, struct lane **lan
 	pthread_mutex_init(&q->ctl_lock, NULL);
 	pthread_cond_init(&q->ctl_cond, NULL);
 	pthread_mutex_init(&q->slot_lock, NULL);
+	pthread_mutex_init(&q->park_lock, NULL);
+	q->stopped = true;
 	atomic_store(&q->attention, true);
 	d->queue[index] = q;
 	d->ring[index] = &q->ring;

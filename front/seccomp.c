@@ -62,19 +62,29 @@ static const struct sc_rule rules[] = {
 	SC(exit, "a thread's end"),
 	SC(exit_group, "the end"),
 	SC(restart_syscall, "a wait that was stopped and continued"),
+
+	/* The last LOCK_RULES: locks, with --posix-lock or --flock only */
+	SC_ARG(fcntl, "SETLK (with --posix-lock)", SC_EQ32(1, F_OFD_SETLK)),
+	SC_ARG(fcntl, "SETLKW (with --posix-lock)", SC_EQ32(1, F_OFD_SETLKW)),
+	SC_ARG(fcntl, "GETLK (with --posix-lock)", SC_EQ32(1, F_OFD_GETLK)),
+	SC(flock, "SETLK, SETLKW (with --flock)"),
 };
+#define LOCK_RULES 4u
 /* clang-format on */
 
 void
-front_seccomp(unsigned action)
+front_seccomp(unsigned action, bool locks)
 {
-	if (seccomp_load_rules(rules, countof(rules), (enum sc_action)action) != 0)
+	size_t n;
+
+	(void)front_seccomp_rules(locks, &n);
+	if (seccomp_load_rules(rules, n, (enum sc_action)action) != 0)
 		fatalx("cannot load the seccomp profile");
 }
 
 const struct sc_rule *
-front_seccomp_rules(size_t *n)
+front_seccomp_rules(bool locks, size_t *n)
 {
-	*n = countof(rules);
+	*n = countof(rules) - (locks ? 0 : LOCK_RULES);
 	return rules;
 }

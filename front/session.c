@@ -31,6 +31,7 @@ session_wipe(struct session *s)
 	atomic_store(&s->inited, false);
 	handles_wipe();
 	nodes_wipe();
+	locks_wipe();
 }
 
 static void
@@ -176,9 +177,14 @@ fuse_init(struct request *r, const void *arg, const char *var, size_t varlen)
 int
 fuse_interrupt(struct request *r, const void *arg, const char *var, size_t varlen)
 {
+	struct fuse_interrupt_in in;
+
 	(void)arg;
-	(void)var;
-	(void)varlen;
+	/* Nothing but waiting for a lock takes long enough to be interrupted. */
+	if (varlen >= sizeof(in) && lock_owners_any()) {
+		memcpy(&in, var, sizeof(in));
+		lock_wait_cancel(in.unique, -EINTR);
+	}
 	reply_none(r);
 	return 0;
 }

@@ -226,6 +226,18 @@ break_ring(struct vring *v, const char *what, unsigned value)
 	return -EPROTO;
 }
 
+static void
+walk_again(const struct vring *v, struct walk *w)
+{
+	struct vring_chain *chain = w->chain;
+
+	chain->nread = chain->nwrite = 0;
+	chain->bad = false;
+	chain->read_len = chain->write_len = 0;
+	walk_chain(w, v->desc, v->num, chain->head);
+	join(chain);
+}
+
 int
 vring_pop(struct vring *v, const struct guest_memory *memory, struct vring_chain *chain)
 {
@@ -244,12 +256,19 @@ vring_pop(struct vring *v, const struct guest_memory *memory, struct vring_chain
 		return break_ring(v, "head", head);
 	v->next_avail++;
 	chain->head = head;
-	chain->nread = chain->nwrite = 0;
-	chain->bad = false;
-	chain->read_len = chain->write_len = 0;
-	walk_chain(&w, v->desc, v->num, head);
-	join(chain);
+	walk_again(v, &w);
 	return 1;
+}
+
+int
+vring_again(struct vring *v, const struct guest_memory *memory, struct vring_chain *chain)
+{
+	struct walk w = { .memory = memory, .chain = chain };
+
+	if (v->broken || chain->head >= v->num)
+		return -EPROTO;
+	walk_again(v, &w);
+	return chain->bad ? -EPROTO : 0;
 }
 
 void

@@ -70,6 +70,13 @@ int vring_start(struct vring *, const struct guest_memory *) ATTR_MUSTCHECK;
 int
 vring_pop(struct vring *, const struct guest_memory *, struct vring_chain *chain) ATTR_MUSTCHECK;
 
+/*
+ * Walk the chain with this head again, after the ring was stopped and started and memory may lie elsewhere: the driver has
+ * not had it back. Returns 0, or -EPROTO if there is no such chain any more.
+ */
+int
+vring_again(struct vring *, const struct guest_memory *, struct vring_chain *chain) ATTR_MUSTCHECK;
+
 /* Return a chain to the driver with len bytes written. Publishes used->idx. Any thread. */
 void vring_push(struct vring *, uint16_t head, uint32_t len);
 

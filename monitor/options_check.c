@@ -64,6 +64,14 @@ options_check(const struct options *o)
 		    o->dev.posix_acl == NEGOTIATE_AUTO ? "auto" : "always");
 		return -EINVAL;
 	}
+	if ((o->dev.flags & DEV_NO_DONATION) != 0 &&
+	    (o->dev.flags & (DEV_POSIX_LOCK | DEV_FLOCK)) != 0) {
+		log_error(
+		    "cannot use --%s with --fd-donation=never: locks are held on open files of the "
+		    "front process",
+		    (o->dev.flags & DEV_POSIX_LOCK) != 0 ? "posix-lock" : "flock");
+		return -EINVAL;
+	}
 	if ((option = options_unserved(o)) != NULL) {
 		log_error("option %s is not supported yet", option);
 		return -EINVAL;

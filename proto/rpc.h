@@ -150,6 +150,7 @@ struct rpc_create {
 
 struct rpc_rename { struct rpc_hdr h; uint64_t olddir, newdir; uint32_t flags, pad; };
 struct rpc_link { struct rpc_hdr h; uint64_t node, newdir; };
+/* LOCKOPEN: an open file to be locked and nothing else; flags O_RDONLY or O_RDWR, the rest 0. */
 struct rpc_open {
 	struct rpc_hdr h;
 	uint64_t node, fh;
@@ -300,7 +301,8 @@ X(RESET,      33, none,     none,       RPC_K_NONE,    RPC_K_NONE,    0,        
 X(STATX,      34, statx,    statx_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(FLAGS_GET,  35, flags,    flags_reply, RPC_K_NONE,   RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, 0) \
 X(FLAGS_SET,  36, flags,    none,       RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_MUTATES) \
-X(TMPFILE,    37, create,   created,    RPC_K_NONE,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD)
+X(TMPFILE,    37, create,   created,    RPC_K_NONE,    RPC_K_NONE,    sizeof(uint32_t), RPC_GROUPS_MAX, RPC_K_NONE, RPC_A_IN,   RPC_OP_MUTATES | RPC_OP_ONCE | RPC_OP_FD) \
+X(LOCKOPEN,   38, open,     opened,     RPC_K_NONE,    RPC_K_NONE,    0,             0,               RPC_K_NONE,   RPC_A_NONE, RPC_OP_FD)
 /* clang-format on */
 
 /* clang-format off */

@@ -13,13 +13,17 @@ UNIT_check_rpc := proto/rpc.c
 UNIT_check_msg := common/msg.c
 UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
+UNIT_check_lock_owner := front/lock_owner.c front/lock_wait.c front/lock_ranges.c front/threads.c common/log.c
+UNIT_check_lock_ranges := front/lock_ranges.c
 UNIT_check_lane := front/lane.c common/msg.c proto/rpc.c
 FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_open.c fuse_dir.c fuse_statx.c \
-	fuse_ioctl.c session.c reply.c lies.c data.c nodes.c handles.c lane.c) common/msg.c proto/rpc.c
+	fuse_ioctl.c fuse_lock.c session.c reply.c lies.c data.c nodes.c handles.c lane.c lock_owner.c lock_ranges.c lock_wait.c \
+	threads.c) common/msg.c proto/rpc.c
 FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
 UNIT_check_fuse_beyond := $(FUSE_RIG)
 UNIT_check_fuse_data := $(FUSE_RIG)
 UNIT_check_fuse_decode := $(FUSE_RIG)
+UNIT_check_fuse_lock := $(FUSE_RIG)
 UNIT_check_fuse_making := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
@@ -71,7 +75,7 @@ HARNESS_check_cli := $(OPTIONS)
 # A host file system with faults.
 HARNESS_check_surface := tests/harness/hostfs.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_surface check_hostile check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_locks check_surface check_hostile check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
 
 # name, folder, sources beside its own
 define test_program

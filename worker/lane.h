@@ -53,6 +53,8 @@ void *lane_reply_name(struct lane *, const struct rpc_hdr *h, const char *name, 
  * fd becomes this worker's cached handle fh.
  */
 void lane_donate(struct lane *, void *reply, int fd, uint64_t node, uint64_t fh);
+/* As fh: what cannot be passed on is closed. */
+#define LANE_NO_HANDLE UINT64_MAX
 
 /* The arena extent of request h if it holds size bytes, else NULL. */
 static inline char *

@@ -70,6 +70,10 @@ keep_gifts(struct lane *l)
 		struct lane_gift *g = &l->gift[i];
 
 		g->reply->flags &= (uint16_t)~RPC_F_FD;
+		if (g->fh == LANE_NO_HANDLE) {
+			fd_close(&g->fd);
+			continue;
+		}
 		/* Not cached for want of memory: the first request on it opens it again. */
 		if (handle_add(g->fh, g->node, g->fd, false, false) != 0)
 			log_debug("a handle was not cached");

@@ -161,6 +161,13 @@ guest(struct input *in)
 		buf[8] = fhs[tail % FHS].fh;
 		buf[7] = fhs[tail % FHS].node;
 	}
+	/* Locks that may be meant, of few owners. */
+	if (h->opcode >= FUSE_GETLK && h->opcode <= FUSE_SETLKW && n >= 48 && fh % 2 == 0) {
+		const struct fuse_lk_in lk = { .fh = buf[5], .owner = tail % 4, .lk_flags = tail / 4 % 2,
+			.lk = { .start = buf[7] % 16, .end = buf[7] % 16 + buf[8] % 16, .type = tail / 8 % 3, .pid = tail } };
+
+		memcpy(buf + 5, &lk, sizeof(lk));
+	}
 	/* One of the ioctls that there are. */
 	if (h->opcode == FUSE_IOCTL && n >= 32 && fh % 2 == 0) {
 		buf[6] = (uint64_t)ioctls[tail % 6] << 32;
@@ -306,7 +313,7 @@ static void
 start(struct input *in)
 {
 	static const uint32_t flags[] = { DEV_NO_DONATION, DEV_WRITEBACK, DEV_DIRECT_IO, DEV_KILLPRIV_V2,
-		DEV_NOATIME };
+		DEV_NOATIME, DEV_POSIX_LOCK | DEV_FLOCK };
 	uint8_t bits = byte(in);
 	uint32_t dev = DEV_XATTR | DEV_ANNOUNCE_SUBMOUNTS;
 

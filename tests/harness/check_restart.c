@@ -161,6 +161,7 @@ main(void)
 
 	suite_add_tcase(s, check_restart_state());
 	suite_add_tcase(s, check_restart_frozen());
+	suite_add_tcase(s, check_restart_locks());
 	suite_add_tcase(s, check_restart_points());
 	suite_add_tcase(s, check_restart_flight());
 	suite_add_tcase(s, check_restart_pause());

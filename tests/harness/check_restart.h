@@ -9,7 +9,8 @@
 
 #include "harness.h"
 
-/* Start a daemon that does not give up (a thousand deaths a second). opts->args is not used. opts may be NULL. */
+/* Start a daemon that does not give up (a thousand deaths a second). opts->args replaces the
+ * arguments for that. opts may be NULL. */
 void restart_start_opts(const struct vmm_opts *opts);
 void restart_setup(void);
 
@@ -41,6 +42,7 @@ long restart_now_us(void);
 TCase *check_restart_pause(void);
 TCase *check_restart_flight(void);
 TCase *check_restart_frozen(void);
+TCase *check_restart_locks(void);
 TCase *check_restart_points(void);
 TCase *check_restart_state(void);
 TCase *check_restart_liar(void);

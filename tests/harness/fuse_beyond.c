@@ -130,3 +130,78 @@ fc_copy_file_range_64(struct fuse_client *fc, const struct fuse_copy_file_range_
 	memcpy(copied, fc->body, sizeof(*copied));
 	return 0;
 }
+
+static struct fuse_lk_in
+lk_in(const struct fuse_client *fc, const struct fc_lock *l)
+{
+	return (struct fuse_lk_in){
+		.fh = l->fh,
+		.owner = l->owner,
+		.lk = { .start = l->start, .end = l->end, .type = l->type, .pid = fc->pid },
+		.lk_flags = l->lk_flags,
+	};
+}
+
+int
+fc_setlk(struct fuse_client *fc, const struct fc_lock *l, bool wait)
+{
+	const struct fuse_lk_in in = lk_in(fc, l);
+	struct fc_part part = { &in, sizeof(in) };
+
+	return fc_call(fc, wait ? FUSE_SETLKW : FUSE_SETLK, l->node, &part, 1, 0);
+}
+
+int
+fc_setlkw_post(struct fuse_client *fc, const struct fc_lock *l)
+{
+	const struct fuse_lk_in in = lk_in(fc, l);
+	struct fc_part part = { &in, sizeof(in) };
+	size_t len = fc_build(fc, FUSE_SETLKW, l->node, &part, 1);
+
+	return fc_post(fc, len, sizeof(struct fuse_out_header));
+}
+
+int
+fc_setlkw_collect(struct fuse_client *fc)
+{
+	struct fuse_in_header sent;
+	int err = fc_collect(fc);
+
+	if (err < 0)
+		return err;
+	memcpy(&sent, fc->req, sizeof(sent));
+	return fc_check_reply(fc, sent.unique, fc->posted_cap);
+}
+
+int
+fc_getlk(struct fuse_client *fc, const struct fc_lock *l, struct fuse_file_lock *lk)
+{
+	const struct fuse_lk_in in = lk_in(fc, l);
+	struct fc_part part = { &in, sizeof(in) };
+	int err = fc_call(fc, FUSE_GETLK, l->node, &part, 1, sizeof(struct fuse_lk_out));
+
+	if (err < 0)
+		return err;
+	if (fc->body_len != sizeof(struct fuse_lk_out))
+		return broken(fc, FUSE_GETLK, sizeof(struct fuse_lk_out));
+	memcpy(lk, fc->body, sizeof(*lk));
+	return 0;
+}
+
+int
+fc_flush_owner(struct fuse_client *fc, uint64_t node, uint64_t fh, uint64_t owner)
+{
+	const struct fuse_flush_in in = { .fh = fh, .lock_owner = owner };
+	struct fc_part part = { &in, sizeof(in) };
+
+	return fc_call(fc, FUSE_FLUSH, node, &part, 1, 0);
+}
+
+int
+fc_interrupt(struct fuse_client *fc, uint64_t unique)
+{
+	const struct fuse_interrupt_in in = { .unique = unique };
+	struct fc_part part = { &in, sizeof(in) };
+
+	return fc_send(fc, FUSE_INTERRUPT, 0, &part, 1);
+}

@@ -54,6 +54,24 @@ int fc_setxflags(struct fuse_client *fc, uint64_t node, uint64_t fh, bool dir,
 int fc_tmpfile(struct fuse_client *fc, uint64_t dir, uint32_t flags, uint32_t mode,
     struct fuse_entry_out *e, struct fuse_open_out *o);
 
+/* SETLK or SETLKW (lk.pid is the client's). lk_flags: 0 or FUSE_LK_FLOCK. */
+struct fc_lock {
+	uint64_t node, fh, owner;
+	uint32_t type;
+	uint64_t start, end;
+	uint32_t lk_flags;
+};
+int fc_setlk(struct fuse_client *fc, const struct fc_lock *l, bool wait);
+
+/* SETLKW, sent and not waited for; and its answer. The request's unique is fc->unique before. */
+int fc_setlkw_post(struct fuse_client *fc, const struct fc_lock *l);
+int fc_setlkw_collect(struct fuse_client *fc);
+
+/* GETLK: *lk is the answer. */
+int fc_getlk(struct fuse_client *fc, const struct fc_lock *l, struct fuse_file_lock *lk);
+int fc_flush_owner(struct fuse_client *fc, uint64_t node, uint64_t fh, uint64_t owner);
+int fc_interrupt(struct fuse_client *fc, uint64_t unique);
+
 int fc_copy_file_range_64(struct fuse_client *fc, const struct fuse_copy_file_range_in *in,
     uint64_t node, uint64_t *copied);
 

@@ -98,16 +98,15 @@ add_segments(const struct fuse_client *fc, struct vring_desc *sg, unsigned int m
 }
 
 int
-fc_exchange(struct fuse_client *fc, size_t len, size_t cap)
+fc_post(struct fuse_client *fc, size_t len, size_t cap)
 {
 	struct vring_desc sg[64];
 	unsigned int n;
-	uint32_t id;
-	int head, err;
-	size_t i;
+	int head;
 
 	fc->why[0] = '\0';
 	fc->used_len = 0;
+	fc->posted_cap = cap;
 	if (cap > FC_AREA)
 		return broken(fc, "reply buffer of %zu bytes", cap);
 	if (cap <= FILL_MAX)
@@ -119,7 +118,20 @@ fc_exchange(struct fuse_client *fc, size_t len, size_t cap)
 	head = vmm_queue_add(fc->q, sg, n, fc->indirect && n > 1);
 	if (head < 0)
 		return broken(fc, "no free descriptors: %s", strerror(-head));
+	fc->posted = head;
 	vmm_queue_kick(fc->q);
+	return 0;
+}
+
+int
+fc_collect(struct fuse_client *fc)
+{
+	const size_t cap = fc->posted_cap;
+	const int head = fc->posted;
+	uint32_t id;
+	size_t i;
+	int err;
+
 	err = vmm_queue_wait(fc->q, fc->timeout_ms, &id, &fc->used_len);
 	if (err < 0) {
 		broken(fc, "no used entry on queue %u: %s", fc->q->index, strerror(-err));
@@ -136,6 +148,14 @@ fc_exchange(struct fuse_client *fc, size_t len, size_t cap)
 			return broken(fc, "written behind the reply buffer");
 	}
 	return 0;
+}
+
+int
+fc_exchange(struct fuse_client *fc, size_t len, size_t cap)
+{
+	int err = fc_post(fc, len, cap);
+
+	return err == 0 ? fc_collect(fc) : err;
 }
 
 int

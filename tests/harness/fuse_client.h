@@ -49,6 +49,8 @@ struct fuse_client {
 	uint64_t rep_gpa;
 	uint8_t *req;		/* FC_AREA bytes of guest memory */
 	uint8_t *rep;		/* FC_AREA bytes and a guard */
+	size_t posted_cap;	/* of the request under way */
+	int posted;		/* its head */
 	uint32_t used_len;	/* of the last request */
 	const void *body;	/* of the last reply, behind the header */
 	size_t body_len;
@@ -79,6 +81,10 @@ size_t fc_build(struct fuse_client *fc, uint32_t opcode, uint64_t node, const st
  * comes back. fc->used_len is set. Returns 0 or FC_BROKEN; the reply is not looked at.
  */
 int fc_exchange(struct fuse_client *fc, size_t len, size_t cap);
+
+/* The two halves of it: one request at a time may be under way. */
+int fc_post(struct fuse_client *fc, size_t len, size_t cap);
+int fc_collect(struct fuse_client *fc);
 
 /*
  * Check the reply in fc->rep against the rules of framing for a request with `unique` and a reply

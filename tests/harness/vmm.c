@@ -74,7 +74,13 @@ make_dirs(struct vmm *v)
 	snprintf(v->sock_path, sizeof(v->sock_path), "%s/sock", v->dir);
 	snprintf(v->log_path, sizeof(v->log_path), "%s/log", v->dir);
 	/* Guest users other than root create files in the share. */
-	if (chmod(v->dir, 0755) < 0 || mkdir(v->share, 0777) < 0 || chmod(v->share, 0777) < 0)
+	if (chmod(v->dir, 0755) < 0)
+		return -errno;
+	if (v->opts.share != NULL) {
+		snprintf(v->share, sizeof(v->share), "%s", v->opts.share);
+		return 0;
+	}
+	if (mkdir(v->share, 0777) < 0 || chmod(v->share, 0777) < 0)
 		return -errno;
 	/* A daemon of somebody else's makes its socket here; what runs it may change its ids. */
 	if (owner != 0 && (chown(v->dir, owner, owner) < 0 || chown(v->share, owner, owner) < 0 ||

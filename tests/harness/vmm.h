@@ -155,6 +155,7 @@ struct vmm_opts {
 	uid_t owner;			/* who runs the daemon, and owns the share, also as gid; 0 = $HARNESS_OWNER or root */
 	gid_t group;			/* a supplementary group of the owner's; 0 = none */
 	unsigned int ext4_mib;		/* an ext4 on a loop device */
+	const char *share;		/* share this directory, which stays; NULL: a new one */
 };
 
 struct vmm_queue {

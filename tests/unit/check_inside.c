@@ -100,7 +100,7 @@ END_TEST
 /* Sanitizers make calls of their own: any of them would be a death by SIGSYS, whatever is tested. */
 #ifndef SANITIZE
 static const char *const profile_names[PROFILES] = { "front", "worker", "monitor", "vault",
-	"monitor that restarts workers" };
+	"monitor that restarts workers", "front with locks" };
 
 static void
 load_profile(enum inside_profile p)
@@ -108,7 +108,7 @@ load_profile(enum inside_profile p)
 	privs_no_new();
 	switch (p) {
 	case PROFILE_FRONT:
-		front_seccomp(SECCOMP_KILL);
+		front_seccomp(SECCOMP_KILL, false);
 		break;
 	case PROFILE_WORKER:
 		worker_seccomp(SC_ACT_KILL);
@@ -125,6 +125,9 @@ load_profile(enum inside_profile p)
 	case PROFILE_RESTART:
 		if (seccomp_monitor(SECCOMP_KILL, &inside_how, INSIDE_SOCKET_DIR) != 0)
 			_exit(99);
+		break;
+	case PROFILE_LOCKS:
+		front_seccomp(SECCOMP_KILL, true);
 		break;
 	case PROFILES:
 		_exit(98);
@@ -213,7 +216,8 @@ rules_of(enum inside_profile p, struct sc_rule all[static SECCOMP_RULES_MAX])
 	case PROFILE_VAULT:
 		return seccomp_vault_rules(all);
 	case PROFILE_FRONT:
-		rules = front_seccomp_rules(&n);
+	case PROFILE_LOCKS:
+		rules = front_seccomp_rules(p == PROFILE_LOCKS, &n);
 		break;
 	default:
 		rules = worker_seccomp_rules(&n);

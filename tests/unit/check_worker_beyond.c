@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tests of the worker's operations that go beyond the reference: STATX, FLAGS_GET, FLAGS_SET, TMPFILE; against the real
- * executable (WORKER_EXE). Links worker_rig*.c, proto/rpc.c, common/msg.c. Needs root.
+ * Tests of the worker's operations that go beyond the reference: STATX, FLAGS_GET, FLAGS_SET, TMPFILE, LOCKOPEN;
+ * against the real executable (WORKER_EXE). Links worker_rig*.c, proto/rpc.c, common/msg.c. Needs root.
  */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -443,6 +444,101 @@ START_TEST(tmpfile_replayed)
 }
 END_TEST
 
+static void
+with_locks(void)
+{
+	rig_setup();
+	rig.opt.dev.flags |= DEV_POSIX_LOCK;
+	rig_start();
+}
+
+/* An open file for locks; its fd, or a negative errno. */
+static int
+lock_open(uint64_t node, uint32_t flags, uint32_t oflags)
+{
+	struct rpc_open *q = rig_add(0, RPC_LOCKOPEN, NULL, 0, NULL, NULL);
+	const struct rpc_opened *a;
+
+	q->node = node;
+	q->flags = flags;
+	q->oflags = oflags;
+	a = (const void *)rig_call();
+	if (a->h.error != 0)
+		return a->h.error;
+	ck_assert_uint_eq(a->h.flags, RPC_F_FD);
+	ck_assert_uint_eq(rig.lane[0].nfds, 1);
+	ck_assert_uint_eq(a->mode, S_IFREG);
+	return rig.lane[0].fds[0];
+}
+
+START_TEST(lock_files)
+{
+	static const uint32_t bad[] = { O_WRONLY, O_ACCMODE, O_RDWR | O_TRUNC, O_RDWR | O_CREAT, O_RDONLY | O_APPEND,
+		O_DIRECTORY, O_TMPFILE | O_RDWR, UINT32_MAX };
+	unsigned before = rig_open_fds();
+	struct stat a, b;
+	uint64_t f, n;
+	int fd, fd2;
+
+	rig_host_file("f");
+	ck_assert_int_eq(chmod(rig_path("f"), 06000), 0);
+	f = (uint64_t)rig_lookup(1, "f");
+	/* Whoever may read or write it: the guest's kernel has seen to that. Each is another open file. */
+	fd = lock_open(f, O_RDWR, 0);
+	fd2 = lock_open(f, O_RDONLY, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_ge(fd2, 0);
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	ck_assert_int_eq(fcntl(fd2, F_GETFL) & O_ACCMODE, O_RDONLY);
+	ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+	ck_assert_int_eq(flock(fd2, LOCK_EX | LOCK_NB), -1);
+	ck_assert_int_eq(fstat(fd, &a), 0);
+	ck_assert_int_eq(stat(rig_path("f"), &b), 0);
+	ck_assert_uint_eq(a.st_ino, b.st_ino);
+	ck_assert_uint_eq(b.st_mode & 07777, 06000);
+	/* Without a name, and after a restart. */
+	ck_assert_int_eq(rig_remove(RPC_UNLINK, 1, "f"), 0);
+	rig_restart();
+	close(fd2);
+	fd2 = lock_open(f, O_RDWR, 0);
+	ck_assert_int_ge(fd2, 0);
+	ck_assert_int_eq(flock(fd2, LOCK_EX | LOCK_NB), -1);
+	close(fd);
+	ck_assert_int_eq(flock(fd2, LOCK_EX | LOCK_NB), 0);
+	close(fd2);
+	for (size_t i = 0; i < countof(bad); i++)
+		ck_assert_int_eq(lock_open(f, bad[i], 0), -EINVAL);
+	ck_assert_int_eq(lock_open(f, O_RDWR, RPC_OPEN_KILLPRIV), -EINVAL);
+	ck_assert_int_eq(lock_open(1, O_RDONLY, 0), -EBADF);
+	ck_assert_int_eq(lock_open(12345, O_RDONLY, 0), -ESTALE);
+	ck_assert_int_eq(mkfifo(rig_path("p"), 0666), 0);
+	ck_assert_int_eq(symlink("f", rig_path("s")), 0);
+	n = (uint64_t)rig_lookup(1, "p");
+	ck_assert_int_eq(lock_open(n, O_RDWR, 0), -EBADF);
+	n = (uint64_t)rig_lookup(1, "s");
+	ck_assert_int_eq(lock_open(n, O_RDONLY, 0), -EBADF);
+	/* The worker keeps none of them. */
+	ck_assert_uint_le(rig_open_fds(), before + 4);
+}
+END_TEST
+
+/* Nobody asked for locks; or for fds in the front. */
+START_TEST(no_lock_files)
+{
+	rig_setup();
+	rig.opt.dev.flags |= _i == 0 ? 0 : _i == 1 ? DEV_FLOCK | DEV_NO_DONATION : DEV_FLOCK | DEV_READONLY;
+	rig_start();
+	rig_host_file("f");
+	ck_assert_int_eq(lock_open((uint64_t)rig_lookup(1, "f"), O_RDWR, 0), _i < 2 ? -ENOLCK : -EROFS);
+	ck_assert_int_eq(_i == 2, lock_open((uint64_t)rig_lookup(1, "f"), O_RDONLY, 0) >= 0);
+}
+END_TEST
+
+static void
+nothing(void)
+{
+}
+
 int
 main(void)
 {
@@ -458,5 +554,7 @@ main(void)
 	rig_add_test(s, tmpfile_as, rig_plain, rig_teardown, (int)countof(made_as));
 	rig_add_test(s, tmpfile_refused, rig_plain, rig_teardown, 1);
 	rig_add_test(s, tmpfile_replayed, rig_plain, rig_teardown, (int)countof(replays));
+	rig_add_test(s, lock_files, with_locks, rig_teardown, 1);
+	rig_add_test(s, no_lock_files, nothing, rig_teardown, 3);
 	return rig_run(s);
 }

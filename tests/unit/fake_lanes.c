@@ -50,6 +50,8 @@ fake_start(uint32_t dev)
 	}
 	done = true;
 	memset(&fake, 0, sizeof(fake));
+	lock_owners_init(64, 256);
+	fake.may_park = true;
 	fake.s.dev.flags = dev;
 	fake.lane = need(lane_new(0, -1, arena));
 	fake.q.s = &fake.s;
@@ -69,13 +71,17 @@ fake_start(uint32_t dev)
 void
 fake_stop(void)
 {
+	locks_wipe();
 	forgets_flush(&fake.q);
 	while (nonlane > 0)
 		REQUIRE(fake_answer_error(-EIO));
 	forgets_flush(&fake.q);
 	while (nonlane > 0)
 		REQUIRE(fake_answer_error(-EIO));
+	/* Those of before wait for locks by now. */
+	locks_wipe();
 	REQUIRE(fake.live == 0);
+	REQUIRE(fake.parked == 0);
 	REQUIRE(fake.lane->used_pages == 0);
 	session_wipe(&fake.s);
 	free(fake.lane);
@@ -157,6 +163,26 @@ pool_submit(struct request *r, void (*run)(struct request *))
 	fake.pooled++;
 	r->run = run;
 	run(r);
+}
+
+bool
+request_park(struct request *r)
+{
+	(void)r;
+	if (!fake.may_park)
+		return false;
+	fake.parked++;
+	return true;
+}
+
+/* A thread that waits for locks may be the one that says so: the rig has none. */
+bool
+request_unpark(struct request *r)
+{
+	REQUIRE(fake.parked > 0);
+	fake.parked--;
+	r->internal |= fake.guest_gone;
+	return true;
 }
 
 void

@@ -23,6 +23,8 @@ struct fake {
 	bool	slow;			/* pace_fast() says no */
 	const char *lie;		/* what was wrong with the last answer */
 	unsigned pooled, returned;	/* calls of pool_submit() and request_return() */
+	bool	may_park, guest_gone;	/* what request_park() says; what request_unpark() finds */
+	unsigned parked;
 	unsigned live;			/* requests begun and not finished */
 
 	/* The last chain that came back. */

@@ -82,9 +82,12 @@ enum inside_profile {
 	PROFILE_MONITOR, /* without restarts */
 	PROFILE_VAULT,
 	PROFILE_RESTART, /* the monitor's with all that a worker's start takes */
+	PROFILE_LOCKS, /* the front's with --posix-lock and --flock */
 	PROFILES
 };
-#define F_ (1u << PROFILE_FRONT)
+#define F_ (UNLOCKED_ | LOCKS_)
+#define UNLOCKED_ (1u << PROFILE_FRONT)
+#define LOCKS_ (1u << PROFILE_LOCKS)
 #define W_ (1u << PROFILE_WORKER)
 #define M_ (1u << PROFILE_MONITOR)
 #define V_ (1u << PROFILE_VAULT)

@@ -117,7 +117,6 @@ const struct inside_call inside_forbidden[] = {
 	NEVER(tee, BAD),
 	NEVER(vmsplice, BAD),
 	NEVER(sendfile, BAD),
-	NEVER(flock, BAD),
 	/* who one is */
 	NEVER(setuid, 65534),
 	NEVER(setgid, 65534),
@@ -296,6 +295,13 @@ const struct inside_call inside_forbidden[] = {
 	NOT(MV_, statx, AT_FDCWD, 0, 0),
 	NOT(MV_, statx, AT_FDCWD, 0, AT_EMPTY_PATH),
 	NOT(MV_, newfstatat, AT_FDCWD, 0, 0, 0),
+	/* locks: if they were asked for */
+	NOT(UNLOCKED_ | W_ | MV_, fcntl, BAD, F_OFD_SETLK),
+	NOT(UNLOCKED_ | W_ | MV_, fcntl, BAD, F_OFD_SETLKW),
+	NOT(UNLOCKED_ | W_ | MV_, fcntl, BAD, F_OFD_GETLK),
+	NOT(UNLOCKED_ | W_ | MV_, flock, BAD, 2 /* LOCK_EX */),
+	NOT(ALL_, fcntl, BAD, F_SETLKW),
+	NOT(ALL_, fcntl, BAD, F_GETLK),
 	/* four ioctls of the worker, and no others */
 	NOT(F_ | MV_, ioctl, BAD, FS_IOC_GETFLAGS),
 	NOT(F_ | MV_, ioctl, BAD, FS_IOC_SETFLAGS),

@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -176,6 +178,19 @@ front_attributes(void)
 	return 0;
 }
 
+/* What a lock thread does when it is called away comes with it. */
+static int
+front_locks(void)
+{
+	struct flock f = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+	MUST(fcntl(file, F_OFD_SETLK, &f) == 0 && fcntl(file, F_OFD_SETLKW, &f) == 0);
+	MUST(fcntl(file, F_OFD_GETLK, &f) == 0);
+	MUST(flock(file, LOCK_EX | LOCK_NB) == 0 && flock(file, LOCK_UN) == 0);
+	MUST(pthread_kill(pthread_self(), 0) == 0);
+	return 0;
+}
+
 static int
 worker_names(void)
 {
@@ -290,6 +305,7 @@ const struct inside_work inside_works[] = {
 	{ "eventfds", F_ | MV_ | R_, prepare, event_fds },
 	{ "data of files", F_ | W_ | R_, prepare, file_data },
 	{ "attributes of open files", F_, prepare, front_attributes },
+	{ "locks of open files", LOCKS_, prepare, front_locks },
 	{ "names", W_ | R_, prepare, worker_names },
 	{ "attributes", W_ | R_, prepare, worker_attributes },
 	{ "credentials", W_ | R_, NULL, worker_credentials },
