@@ -98,6 +98,12 @@ static const struct said {
 	    .line = "Failed to open file handle for the root node: Operation not permitted" },
 };
 
+static bool
+has_line(void *line)
+{
+	return vmm_log_has(hv, line);
+}
+
 START_TEST(test_said)
 {
 	const struct said *s = &said[_i];
@@ -106,7 +112,7 @@ START_TEST(test_said)
 
 	h_start_opts(&opts, true);
 	modes_restart();
-	ck_assert_msg(vmm_log_has(hv, s->line), "not in the log: %s", s->line);
+	ck_assert_msg(h_eventually(has_line, (void *)(uintptr_t)s->line, 2000), "not in the log: %s", s->line);
 	h_stop();
 }
 END_TEST
