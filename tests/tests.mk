@@ -164,3 +164,5 @@ lint:
 	    common proto front worker monitor
 	shellcheck $(SCRIPTS)
 	mandoc -Tlint -W warning man/*.[1-8]
+
+include tests/bench/bench.mk
