@@ -35,6 +35,7 @@ lane_new(unsigned index, int sock, uint8_t *arena)
 	l->index = index;
 	l->sock = sock;
 	l->arena = arena;
+	mailbox_init(&l->mail, arena != NULL ? arena + RPC_ARENA_SIZE : NULL, true);
 	return l;
 }
 
@@ -108,6 +109,45 @@ lane_begin(struct lane *l)
 }
 
 void
+lane_awake(struct lane *l)
+{
+	if (!l->awake)
+		mailbox_wake(&l->mail);
+	l->awake = true;
+}
+
+bool
+lane_asleep(struct lane *l)
+{
+	if (l->awake && !mailbox_sleep(&l->mail))
+		return false;
+	l->awake = false;
+	return true;
+}
+
+void
+lane_post(struct lane *l, const void *msg, size_t len)
+{
+	struct rpc_batch bell;
+	int r;
+
+	lane_awake(l);
+	r = mailbox_put(&l->mail, msg, len);
+	if (r == 0)
+		return;
+	if (r > 0) {
+		mailbox_bell(&bell);
+		r = msg_send(l->sock, &bell, sizeof(bell), NULL, 0, 0);
+	} else {
+		r = msg_send(l->sock, msg, len, NULL, 0, 0);
+		mailbox_letter(&l->mail);
+	}
+	/* A peer that is gone shows at the next receive. */
+	if (r != 0)
+		return;
+}
+
+void
 lane_send(struct lane *l)
 {
 	struct timespec now;
@@ -128,7 +168,5 @@ lane_send(struct lane *l)
 	}
 	l->inflight += l->b.count;
 	l->b.count = 0;
-	/* A peer that is gone shows at the next receive. */
-	if (msg_send(l->sock, head, n, NULL, 0, 0) != 0)
-		return;
+	lane_post(l, head, n);
 }

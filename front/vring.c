@@ -226,6 +226,12 @@ break_ring(struct vring *v, const char *what, unsigned value)
 	return -EPROTO;
 }
 
+bool
+vring_available(const struct vring *v)
+{
+	return !v->broken && load_avail_idx(v) != v->next_avail;
+}
+
 int
 vring_pop(struct vring *v, const struct guest_memory *memory, struct vring_chain *chain)
 {

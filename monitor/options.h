@@ -86,8 +86,6 @@ struct options {
 	uint64_t pool_size; /* 0 if not given */
 	bool nofile_given; /* --rlimit-nofile was */
 	uint64_t nofile;
-	bool busy_poll_given; /* --busy-poll-us was */
-	uint32_t busy_poll_us; /* 0..OPTIONS_BUSY_POLL_MAX */
 	/* ends in worker_window that end the daemon if there is one more; 0: it is never restarted */
 	uint32_t worker_deaths;
 	uint32_t worker_window; /* seconds, >= 1 */

@@ -28,7 +28,6 @@ UNSERVED(translate_gid, o->translate_gid.n > 0)
 UNSERVED(modcaps, o->modcaps != NULL)
 UNSERVED(uid_map, o->uid_map.n > 0)
 UNSERVED(gid_map, o->gid_map.n > 0)
-UNSERVED(busy_poll, o->busy_poll_given)
 
 static const struct {
 	const char *option;
@@ -45,7 +44,6 @@ static const struct {
 	{ "--modcaps", modcaps },
 	{ "--uid-map", uid_map },
 	{ "--gid-map", gid_map },
-	{ "--busy-poll-us", busy_poll },
 };
 
 const char *

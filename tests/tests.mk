@@ -13,9 +13,10 @@ UNIT_check_rpc := proto/rpc.c
 UNIT_check_msg := common/msg.c
 UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
-UNIT_check_lane := front/lane.c common/msg.c proto/rpc.c
+UNIT_check_lane := front/lane.c common/mailbox.c common/msg.c proto/rpc.c
+UNIT_check_mailbox := common/mailbox.c
 FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_open.c fuse_dir.c fuse_statx.c \
-	fuse_ioctl.c session.c reply.c data.c nodes.c handles.c lane.c) common/msg.c proto/rpc.c
+	fuse_ioctl.c session.c reply.c data.c nodes.c handles.c lane.c) common/mailbox.c common/msg.c proto/rpc.c
 FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
 UNIT_check_fuse_beyond := $(FUSE_RIG)
 UNIT_check_fuse_data := $(FUSE_RIG)
@@ -32,7 +33,7 @@ UNIT_check_vault_restart := $(VAULT)
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
 UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \
-	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) \
+	monitor/seccomp.c proto/rpc.c common/child.c common/mailbox.c $(COMMON_SRCS) \
 	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
 # These start the real worker, with a monitor, vault and front of their own around it.
 WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/mailbox.h"
+#include "common/poller.h"
 #include "proto/control.h"
 #include "proto/rpc.h"
 #include "worker/journal.h"
@@ -28,7 +30,7 @@ struct lane_gift {
 struct lane {
 	int sock;
 	unsigned nr;
-	char *arena; /* shared with the front */
+	char *arena; /* shared with the front; the mailbox is behind it */
 	void *in, *out_buf; /* RPC_MSG_MAX each, 8-aligned */
 	char *dents; /* LANE_DENTS_SIZE */
 	struct rpc_builder out;
@@ -42,6 +44,10 @@ struct lane {
 	unsigned nforgets;
 	struct journal journal;
 	int64_t began; /* ns; when what is collected began to wait */
+	struct mailbox_end mail;
+	bool met; /* the front has spoken: the mailbox is ours */
+	struct poller poll;
+	int home; /* the CPU this thread has bound itself to, or -1 */
 };
 
 /* The reply to request h: its fixed part, zeroed, in the message under construction. Never NULL. */
