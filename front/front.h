@@ -122,6 +122,7 @@ struct queue {
 	struct rpc_forget1 *forgets; /* not sent yet */
 	size_t nforgets, forgets_room;
 	uint64_t served; /* requests so far, for the log */
+	uint64_t forgotten; /* FORGET and BATCH_FORGET among them */
 };
 
 /* How long something took lately, to choose between doing it at once and in the pool. */
