@@ -18,11 +18,17 @@
 #define POLLER_FIRST_NS 10000u
 #define POLLER_CROWDED_NS \
 	40000u /* a yield that took so long was wanted by somebody with work of its own */
-#define POLLER_LOOKS 16u /* at memory, between yields */
+#define POLLER_LOOKS 32u /* at memory, between yields */
 
 struct poller {
 	uint32_t max; /* ns, --busy-poll-us; 0 = always sleep */
 	uint32_t window; /* ns, to look now */
+};
+
+/* One wait. */
+struct poll_wait {
+	uint64_t start, last; /* ns; 0 = the first yield is still to come */
+	bool crowded; /* others wanted the CPU */
 };
 
 static inline uint64_t
@@ -44,26 +50,53 @@ poller_relax(void)
 #endif
 }
 
-/* Offer the CPU. Returns false if it is time to sleep: start was too long ago, or others need the CPU. *last: see there. */
+/*
+ * How often to look between yields: where the peer ran last on this very CPU, looking twice keeps it from doing what is
+ * waited for.
+ */
+static inline unsigned
+poller_looks(bool same_cpu)
+{
+	return same_cpu ? 1 : POLLER_LOOKS;
+}
+
+/* Offer the CPU. Returns false if it is time to sleep: the window is over, or others need the CPU. */
 static inline bool
-poller_yield(struct poller *p, uint64_t start, uint64_t *last)
+poller_yield(struct poller *p, struct poll_wait *w)
 {
 	uint64_t now;
 
+	if (w->start == 0)
+		w->start = w->last = poller_now();
 	sched_yield();
 	now = poller_now();
-	if (now - *last > POLLER_CROWDED_NS) {
+	if (now - w->last > POLLER_CROWDED_NS) {
 		p->window /= 2;
+		w->crowded = true;
 		return false;
 	}
-	*last = now;
-	return now - start < p->window;
+	w->last = now;
+	return now - w->start < p->window;
 }
 
-/* An event came after waited ns, of which window were spent looking. */
+/* Before a sleep. */
 static inline void
-poller_learn(struct poller *p, uint64_t waited)
+poller_sleep(const struct poller *p, struct poll_wait *w)
 {
+	if (p->max != 0 && w->start == 0)
+		w->start = poller_now();
+}
+
+/* What was waited for has come. */
+static inline void
+poller_learn(struct poller *p, const struct poll_wait *w)
+{
+	uint64_t waited;
+
+	/* It came before the first yield, or nobody looks at all. */
+	if (w->start == 0)
+		return;
+	waited = poller_now() - w->start;
 	if (waited <= p->window)
 		return;
 	if (waited > p->max)

@@ -25,6 +25,7 @@ struct lane {
 	uint8_t tx_msg; /* which message b will be */
 	unsigned inflight; /* requests sent and not answered */
 	struct mailbox_end mail;
+	uint16_t cpu; /* where the worker's thread ran when it answered last */
 	bool awake; /* what the mailbox says of us */
 	/* Messages out. Their bytes stay until all is answered: the next worker may have to hear them again. */
 	uint8_t *tx[RPC_UNANSWERED_MAX]; /* RPC_MSG_MAX each */

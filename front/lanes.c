@@ -232,6 +232,7 @@ take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, b
 
 	if (rpc_check(RPC_REPLY, q->rx, n, lost ? RPC_FDS_LOST : nfds) != 0)
 		fatalx("lane %u: malformed message from the worker", l->index);
+	l->cpu = ((const struct rpc_batch *)q->rx)->cpu;
 	for (struct rpc_hdr *h = rpc_first(q->rx); h != NULL; h = rpc_next(q->rx, h)) {
 		int fd = -1;
 

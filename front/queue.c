@@ -177,19 +177,29 @@ has_work(const struct queue *q, bool kicks)
 	return (kicks && vring_available(&q->ring)) || atomic_load(&q->woken) || lanes_look(q);
 }
 
+/* Does a worker's thread that has something to do for us need this CPU for it? */
+static bool
+worker_is_here(const struct queue *q)
+{
+	const int here = sched_getcpu();
+
+	for (unsigned i = 0; i < q->nlanes; i++)
+		if (q->lane[i]->inflight > 0 && q->lane[i]->cpu == here)
+			return true;
+	return false;
+}
+
 /* Look for work until the window is over. Returns true if there is some. */
 static bool
-look_for_work(const struct queue *q, struct poller *p, bool kicks, uint64_t start)
+look_for_work(const struct queue *q, struct poller *p, bool kicks, struct poll_wait *w)
 {
-	uint64_t last = start;
-
 	do {
-		for (unsigned i = 0; i < POLLER_LOOKS; i++) {
+		for (unsigned i = poller_looks(worker_is_here(q)); i > 0; i--) {
 			if (has_work(q, kicks))
 				return true;
 			poller_relax();
 		}
-	} while (poller_yield(p, start, &last));
+	} while (poller_yield(p, w));
 	return false;
 }
 
@@ -229,15 +239,13 @@ wait_for_work(struct queue *q, bool taking)
 {
 	const bool kicks = taking && !atomic_load(&q->starved);
 	struct poller *p = lanes_inflight(q) > 0 ? &q->reply_poll : &q->kick_poll;
-	uint64_t start;
+	struct poll_wait w = { 0 };
 
-	if (!has_work(q, kicks)) {
-		start = p->max != 0 ? poller_now() : 0;
-		if (p->window == 0 || !look_for_work(q, p, kicks, start))
-			sleep_until_work(q, kicks);
-		if (p->max != 0)
-			poller_learn(p, poller_now() - start);
+	if (!has_work(q, kicks) && (p->window == 0 || !look_for_work(q, p, kicks, &w))) {
+		poller_sleep(p, &w);
+		sleep_until_work(q, kicks);
 	}
+	poller_learn(p, &w);
 	lanes_reap(q);
 }
 

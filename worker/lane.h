@@ -14,6 +14,7 @@
 #include "proto/control.h"
 #include "proto/rpc.h"
 #include "worker/journal.h"
+#include "worker/place.h"
 
 struct inode;
 
@@ -47,7 +48,7 @@ struct lane {
 	struct mailbox_end mail;
 	bool met; /* the front has spoken: the mailbox is ours */
 	struct poller poll;
-	int home; /* the CPU this thread has bound itself to, or -1 */
+	struct place place;
 };
 
 /* The reply to request h: its fixed part, zeroed, in the message under construction. Never NULL. */

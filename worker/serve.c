@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -58,7 +57,7 @@ serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
 	l->arena = arena;
 	mailbox_init(&l->mail, arena + RPC_ARENA_SIZE, false);
 	l->poll.max = ops_device()->busy_poll_us * 1000;
-	l->home = -1;
+	place_init(&l->place, l->poll.max != 0);
 	l->in = p;
 	l->out_buf = p + RPC_MSG_MAX;
 	l->dents = p + 2 * (size_t)RPC_MSG_MAX;
@@ -122,14 +121,13 @@ lane_flush(struct lane *l)
 {
 	int fds[RPC_BATCH_MAX];
 	size_t len;
-	int r, cpu;
+	int r;
 
 	vault_flush(l);
 	len = rpc_finish(&l->out);
 	if (len == 0)
 		return;
-	cpu = sched_getcpu();
-	((struct rpc_batch *)l->out_buf)->cpu = (uint16_t)MAX(cpu, 0);
+	((struct rpc_batch *)l->out_buf)->cpu = (uint16_t)sched_getcpu();
 	for (unsigned i = 0; i < l->ngifts; i++)
 		fds[i] = l->gift[i].fd;
 	crash_all(l, "before-reply");
@@ -233,25 +231,6 @@ park(void)
 		poll(NULL, 0, -1);
 }
 
-/*
- * Where nobody looks, a thread on the sender's CPU is woken several times as fast as one on another: go where the front
- * is. A CPU that is not ours to use is not asked for twice.
- */
-static void
-follow(struct lane *l)
-{
-	const uint16_t cpu = ((const struct rpc_batch *)l->in)->cpu;
-	cpu_set_t set;
-
-	if (l->poll.max != 0 || l->home == cpu || cpu >= CPU_SETSIZE)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) == -1)
-		log_debug("lane %u: cannot run on CPU %u", l->nr, cpu);
-	l->home = cpu;
-}
-
 /* A message from the socket. A bell is none. */
 static ssize_t
 receive(struct lane *l, int flags)
@@ -278,25 +257,23 @@ take(struct lane *l)
 
 /* Look for the next message. Returns false if it is time to sleep. */
 static bool
-look(struct lane *l, uint64_t start)
+look(struct lane *l, struct poll_wait *w)
 {
-	uint64_t last = start;
-
 	do {
-		for (unsigned i = 0; i < POLLER_LOOKS; i++) {
+		for (unsigned i = poller_looks(place_is_near(&l->place)); i > 0; i--) {
 			if (mailbox_has(&l->mail) || mailbox_has_letter(&l->mail))
 				return true;
 			poller_relax();
 		}
-	} while (poller_yield(&l->poll, start, &last));
+	} while (poller_yield(&l->poll, w));
 	return false;
 }
 
 static ssize_t
 next_message(struct lane *l)
 {
-	uint64_t start;
-	ssize_t n = -EAGAIN;
+	struct poll_wait w = { 0 };
+	ssize_t n;
 
 	/* Until the front has spoken, the mailbox holds what a dead worker left. */
 	if (!l->met) {
@@ -306,21 +283,19 @@ next_message(struct lane *l)
 			mailbox_wake(&l->mail);
 		return n;
 	}
-	if ((n = take(l)) != -EAGAIN)
-		return n;
-	start = l->poll.max != 0 ? poller_now() : 0;
-	while (n == -EAGAIN) {
-		if ((l->poll.window != 0 && look(l, start)) || !mailbox_sleep(&l->mail)) {
-			n = take(l);
+	while ((n = take(l)) == -EAGAIN) {
+		if (l->poll.window != 0 && look(l, &w))
 			continue;
-		}
+		poller_sleep(&l->poll, &w);
+		if (!mailbox_sleep(&l->mail))
+			continue;
+		place_rest(&l->place, w.crowded);
 		n = receive(l, 0);
 		mailbox_wake(&l->mail);
-		if (n == -EAGAIN)
-			n = take(l);
+		if (n != -EAGAIN)
+			break;
 	}
-	if (l->poll.max != 0)
-		poller_learn(&l->poll, poller_now() - start);
+	poller_learn(&l->poll, &w);
 	return n;
 }
 
@@ -336,7 +311,7 @@ serve_lane(struct lane *l)
 			park();
 		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
 			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
-		follow(l);
+		place_front(&l->place, ((const struct rpc_batch *)l->in)->cpu);
 		serve_batch(l);
 	}
 }
