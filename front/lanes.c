@@ -304,11 +304,10 @@ reap(struct queue *q, struct lane *l, bool letters)
 	const unsigned before = l->inflight;
 
 	while (!l->dead && l->inflight > 0) {
-		if (take_mail(q, l))
-			;
-		else if (letters || mailbox_has_letter(&l->mail))
-			letters = take_letter(q, l);
-		else
+		if (letters || mailbox_has_letter(&l->mail)) {
+			letters = false;
+			take_letter(q, l);
+		} else if (!take_mail(q, l))
 			break;
 		if (l->replaying && !l->dead)
 			lane_replay_next(q, l);

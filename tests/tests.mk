@@ -58,8 +58,9 @@ HARNESS_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c v
 harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNESS_$(1))
 # It knows which options are refused by reading the table of them.
 HARNESS_check_cli := $(OPTIONS)
+HARNESS_check_idle := tests/bench/usage.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_hostile check_priv check_vhost check_restart
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_hostile check_idle check_priv check_vhost check_restart
 
 # name, folder, sources beside its own
 define test_program

@@ -196,7 +196,11 @@ START_TEST(lies)
 	}
 	talk_about_files(lie);
 	talk_about_directories(lie);
-	ck_assert_msg(_i != LIE_NONE || !over, "an honest liar ended the session");
+	/* By the socket or by the mailbox, and counters that say what they like: the truth is heard. */
+	ck_assert_msg((_i != LIE_NONE && _i != LIE_MAIL && _i != LIE_MAIL_LETTERS && _i != LIE_MAIL_BELLS) || !over,
+	    "%s: an honest liar ended the session", lie);
+	ck_assert_msg((_i != LIE_MAIL_SENT && _i != LIE_MAIL_LEN && _i != LIE_MAIL_JUNK) || over,
+	    "%s: believed", lie);
 	OK(vmm_end(hv, &e));
 	if (e.exit_status > 1 || vmm_log_has(hv, "front process was killed"))
 		vmm_print_log(hv);
