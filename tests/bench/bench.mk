@@ -12,4 +12,8 @@ $(B)/tests/bench: $(call obj,$(BENCH_LIB))
 bench: all $(B)/tests/bench
 	B=$(B) tests/bench/run --json $(B)/bench.json $(BENCH)
 
-SCRIPTS += tests/bench/peers tests/bench/run
+SCRIPTS += tests/bench/guest tests/bench/peers tests/bench/run
+
+.PHONY: bench-guest
+bench-guest: all
+	VIRTIOFSD=$(abspath $(B))/virtiofsd JSON=$(B)/bench-guest.json tests/bench/guest $(BENCH)
