@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "proto/control.h"
+#include "proto/mailbox.h"
 
 static int log_sock = -1;
 
@@ -70,10 +71,10 @@ child_map_arena(int fd)
 	struct stat st;
 	void *p;
 
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_size != RPC_ARENA_SIZE ||
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_size != (off_t)LANE_MEMORY_SIZE ||
 	    (fcntl(fd, F_GET_SEALS) & want) != want)
 		fatalx("an arena is not what it should be");
-	p = mmap(NULL, RPC_ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = mmap(NULL, LANE_MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		fatal("mmap of an arena");
 	close(fd);

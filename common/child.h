@@ -23,7 +23,7 @@ void child_recv_start(int sock, uint32_t op, void *buf, size_t size, int *fds, s
 void child_ready(int sock);
 
 /*
- * Check that fd is an arena: a memfd of RPC_ARENA_SIZE, sealed against growing and shrinking; map it shared.
+ * Check that fd is an arena: a memfd of LANE_MEMORY_SIZE, sealed against growing and shrinking; map it shared.
  * Takes over fd (closed). Ends the process otherwise.
  */
 void *child_map_arena(int fd);

@@ -7,12 +7,14 @@
 #define FRONT_FRONT_H
 
 #include <linux/fuse.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "common/poller.h"
 #include "front/device.h"
 #include "front/lane.h"
 #include "front/lock_wait.h"
@@ -101,6 +103,10 @@ struct queue {
 	bool want_run, want_pause; /* wishes of the control thread */
 	bool running, parked; /* what the queue thread is */
 	_Atomic bool attention; /* a wish has changed */
+	_Atomic bool woken; /* wake_fd or revive_fd was written: seen without a system call */
+
+	/* busy waiting */
+	struct poller kick_poll, reply_poll; /* for chains; for replies */
 
 	/* park.c */
 	pthread_mutex_t park_lock; /* around the rest of these */
@@ -135,6 +141,7 @@ struct queue {
 	struct rpc_forget1 *forgets; /* not sent yet */
 	size_t nforgets, forgets_room;
 	uint64_t served; /* requests so far, for the log */
+	uint64_t forgotten; /* FORGET and BATCH_FORGET among them */
 };
 
 /* How long something took lately, to choose between doing it at once and in the pool. */
@@ -190,11 +197,23 @@ void request_return(struct request *);
 int lanes_add(struct request *, uint16_t op, lane_done done, uint32_t alen, const void *x,
     size_t nx, const char *n1, size_t l1, const char *n2, size_t l2, void *hdr_out) ATTR_MUSTCHECK;
 void lanes_flush(struct queue *);
+/* lanes.c: Take every reply that is there. Returns true if there was any. */
 bool lanes_reap(struct queue *);
+/* lanes.c: Is there any? Looks at memory alone. */
+bool lanes_look(const struct queue *);
+/* lanes.c: fds to wait for replies on, with room for more of the caller's. */
+struct lanes_sleep {
+	struct pollfd fd[RPC_LANES_MAX + 3];
+	struct lane *lane[RPC_LANES_MAX];
+	nfds_t n;
+};
+/* lanes.c: Before a sleep: 0, or -EAGAIN if something has come and was taken. After it, in any case: lanes_woken(). */
+int lanes_sleep(struct queue *, struct lanes_sleep *) ATTR_MUSTCHECK;
+void lanes_woken(struct queue *, struct lanes_sleep *);
 void lanes_wait(struct queue *);
 unsigned lanes_inflight(const struct queue *);
-/* lanes.c: Take every message of a lane that is there; at its end the lane is dead. */
-bool lanes_drain(struct queue *, struct lane *);
+/* lanes.c: Take every message of a lane whose worker has ended; then it is dead. */
+void lanes_drain(struct queue *, struct lane *);
 /* lanes.c: Is this element of an unanswered message still waiting for its reply? Its request, or NULL. */
 struct request *
 lanes_outstanding(struct queue *, struct lane *, uint8_t msg, const struct rpc_hdr *);

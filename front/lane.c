@@ -35,6 +35,7 @@ lane_new(unsigned index, int sock, uint8_t *arena)
 	l->index = index;
 	l->sock = sock;
 	l->arena = arena;
+	mailbox_init(&l->mail, arena != NULL ? arena + RPC_ARENA_SIZE : NULL, true);
 	return l;
 }
 
@@ -107,6 +108,43 @@ lane_begin(struct lane *l)
 	rpc_begin(&l->b, l->tx[l->tx_msg]);
 }
 
+void
+lane_awake(struct lane *l)
+{
+	if (!l->awake)
+		mailbox_wake(&l->mail);
+	l->awake = true;
+}
+
+bool
+lane_asleep(struct lane *l)
+{
+	if (l->awake && !mailbox_sleep(&l->mail))
+		return false;
+	l->awake = false;
+	return true;
+}
+
+bool
+lane_post(struct lane *l, const void *msg, size_t len)
+{
+	struct rpc_batch bell;
+	int r;
+
+	lane_awake(l);
+	r = mailbox_put(&l->mail, msg, len);
+	if (r == 0)
+		return true;
+	if (r > 0) {
+		mailbox_bell(&bell);
+		r = msg_send(l->sock, &bell, sizeof(bell), NULL, 0, 0);
+	} else {
+		r = msg_send(l->sock, msg, len, NULL, 0, 0);
+		mailbox_letter(&l->mail);
+	}
+	return r == 0;
+}
+
 bool
 lane_send(struct lane *l)
 {
@@ -128,5 +166,5 @@ lane_send(struct lane *l)
 	}
 	l->inflight += l->b.count;
 	l->b.count = 0;
-	return msg_send(l->sock, head, n, NULL, 0, 0) == 0;
+	return lane_post(l, head, n);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/attr.h"
+#include "common/mailbox.h"
 #include "proto/rpc.h"
 
 #define ARENA_PAGE 4096u
@@ -23,6 +24,9 @@ struct lane {
 	struct rpc_builder b;
 	uint8_t tx_msg; /* which message b will be */
 	unsigned inflight; /* requests sent and not answered */
+	struct mailbox_end mail;
+	uint16_t cpu; /* where the worker's thread ran when it answered last */
+	bool awake; /* what the mailbox says of us */
 	/* Messages out. Their bytes stay until all is answered: the next worker may have to hear them again. */
 	uint8_t *tx[RPC_UNANSWERED_MAX]; /* RPC_MSG_MAX each */
 	uint64_t sent_ns[RPC_UNANSWERED_MAX]; /* CLOCK_MONOTONIC */
@@ -46,7 +50,7 @@ struct lane {
 	_Atomic uint16_t waiting_op;
 };
 
-/* A lane on sock and arena (both from the monitor, checked). NULL when out of memory. */
+/* A lane on sock and LANE_MEMORY_SIZE bytes at arena (both from the monitor, checked). NULL when out of memory. */
 struct lane *lane_new(unsigned index, int sock, uint8_t *arena);
 
 /* Take len bytes (> 0) of the arena. Returns 0 and *off, or -EAGAIN. */
@@ -57,6 +61,12 @@ void lane_arena_put(struct lane *, uint32_t off, uint32_t len);
 bool lane_has_room(const struct lane *);
 /* Begin a message if none is; lane_has_room() was true. */
 void lane_begin(struct lane *);
+
+/* Hand a message to the worker, by the mailbox or the socket. A worker that is gone shows at the next receive. */
+bool lane_post(struct lane *, const void *msg, size_t len);
+/* Look at the mailbox from now on; or only at the socket, unless (false) something has come. */
+void lane_awake(struct lane *);
+bool lane_asleep(struct lane *) ATTR_MUSTCHECK;
 
 /*
  * Send the message under construction, if any. If the worker is gone, the message counts as sent all the same: it is

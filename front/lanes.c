@@ -246,6 +246,7 @@ take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, b
 
 	if (rpc_check(RPC_REPLY, q->rx, n, lost ? RPC_FDS_LOST : nfds) != 0)
 		return "a malformed message";
+	l->cpu = ((const struct rpc_batch *)q->rx)->cpu;
 	for (struct rpc_hdr *h = rpc_first(q->rx); lie == NULL && h != NULL;
 	     h = rpc_next(q->rx, h)) {
 		int fd = -1;
@@ -269,9 +270,9 @@ condemn(struct lane *l, const char *lie)
 	restart_broken(l, BROKEN_LIE);
 }
 
-/* Take one message from a lane if there is one; at the end of the worker the lane is dead. */
+/* Take one message from the lane's socket if there is one; at the end of the worker the lane is dead. */
 static bool
-reap_one(struct queue *q, struct lane *l)
+take_letter(struct queue *q, struct lane *l)
 {
 	int fds[RPC_BATCH_MAX], lost = 0;
 	const char *lie;
@@ -283,8 +284,10 @@ reap_one(struct queue *q, struct lane *l)
 		nfds = RPC_BATCH_MAX;
 		n = msg_recv(l->sock, q->rx, RPC_MSG_MAX, fds, &nfds, &lost, MSG_DONTWAIT);
 	} while (n == -ECONNRESET);
-	if (n == -EAGAIN)
+	if (n == -EAGAIN) {
+		mailbox_seen(&l->mail, true);
 		return false;
+	}
 	if (n == 0) {
 		l->dead = true;
 		restart_broken(l, BROKEN_CLOSED);
@@ -292,7 +295,10 @@ reap_one(struct queue *q, struct lane *l)
 	}
 	if (n < 0)
 		lie = "an unreadable message";
+	else if (mailbox_is_bell((size_t)n) && nfds == 0)
+		return true;
 	else {
+		mailbox_seen(&l->mail, false);
 		lie = take_message(q, l, (size_t)n, fds, nfds, lost != 0);
 		fd_close_all(fds, nfds);
 	}
@@ -301,52 +307,117 @@ reap_one(struct queue *q, struct lane *l)
 	return true;
 }
 
-bool
-lanes_drain(struct queue *q, struct lane *l)
+/* Take one message from the lane's mailbox if there is one. */
+static bool
+take_mail(struct queue *q, struct lane *l)
 {
-	bool any = false;
+	ssize_t n = l->lied ? 0 : mailbox_take(&l->mail, q->rx, RPC_MSG_MAX);
+	const char *lie = NULL;
 
-	while (!l->dead && reap_one(q, l))
-		any = true;
-	return any;
+	if (n < 0)
+		lie = "an unreadable message";
+	else if (n > 0)
+		lie = take_message(q, l, (size_t)n, NULL, 0, false);
+	if (lie != NULL)
+		condemn(l, lie);
+	return n > 0 && lie == NULL;
 }
 
-/* Take every reply that is there. Returns true if there was any. */
+void
+lanes_drain(struct queue *q, struct lane *l)
+{
+	while (!l->dead && take_letter(q, l))
+		continue;
+	while (take_mail(q, l))
+		continue;
+}
+
+/* Take what is there; letters: the socket has something, whatever the mailbox says of it. */
+static bool
+reap(struct queue *q, struct lane *l, bool letters)
+{
+	const unsigned before = l->inflight;
+
+	while (!l->dead && l->inflight > 0) {
+		if (letters || mailbox_has_letter(&l->mail)) {
+			letters = false;
+			take_letter(q, l);
+		} else if (!take_mail(q, l))
+			break;
+		if (l->replaying && !l->dead)
+			lane_replay_next(q, l);
+	}
+	if (l->inflight != before)
+		note_oldest(q, l);
+	return l->inflight != before;
+}
+
 bool
 lanes_reap(struct queue *q)
 {
 	bool any = false;
 
+	for (unsigned i = 0; i < q->nlanes; i++)
+		any |= reap(q, q->lane[i], false);
+	return any;
+}
+
+bool
+lanes_look(const struct queue *q)
+{
+	for (unsigned i = 0; i < q->nlanes; i++) {
+		const struct lane *l = q->lane[i];
+
+		if (l->inflight > 0 && !l->dead &&
+		    (mailbox_has(&l->mail) || mailbox_has_letter(&l->mail)))
+			return true;
+	}
+	return false;
+}
+
+int
+lanes_sleep(struct queue *q, struct lanes_sleep *s)
+{
+	s->n = 0;
 	for (unsigned i = 0; i < q->nlanes; i++) {
 		struct lane *l = q->lane[i];
 
-		if (l->inflight == 0 || !lanes_drain(q, l))
+		if (l->inflight == 0 || l->dead)
 			continue;
-		any = true;
-		if (l->replaying && !l->dead)
-			lane_replay_next(q, l);
-		note_oldest(q, l);
+		if (!lane_asleep(l)) {
+			lanes_woken(q, s);
+			return -EAGAIN;
+		}
+		s->lane[s->n] = l;
+		s->fd[s->n++] = (struct pollfd){ .fd = l->sock, .events = POLLIN };
 	}
-	return any;
+	return 0;
+}
+
+void
+lanes_woken(struct queue *q, struct lanes_sleep *s)
+{
+	for (nfds_t i = 0; i < s->n; i++) {
+		lane_awake(s->lane[i]);
+		reap(q, s->lane[i], s->fd[i].revents != 0);
+	}
 }
 
 /* Send what is built and sleep until some lane has answered, or there is a new worker. */
 void
 lanes_wait(struct queue *q)
 {
-	struct pollfd p[1 + RPC_LANES_MAX];
-	nfds_t n = 0;
+	struct lanes_sleep s;
+	struct pollfd *revive;
 
 	lanes_flush(q);
-	p[n++] = (struct pollfd){ .fd = q->revive_fd, .events = POLLIN };
-	for (unsigned i = 0; i < q->nlanes; i++)
-		if (q->lane[i]->inflight > 0 && !q->lane[i]->dead)
-			p[n++] = (struct pollfd){ .fd = q->lane[i]->sock, .events = POLLIN };
-	if (lanes_reap(q))
+	if (lanes_reap(q) || lanes_sleep(q, &s) != 0)
 		return;
-	if (ppoll(p, n, NULL, NULL) == -1 && errno != EINTR)
+	revive = &s.fd[s.n];
+	*revive = (struct pollfd){ .fd = q->revive_fd, .events = POLLIN };
+	if (ppoll(s.fd, s.n + 1, NULL, NULL) == -1 && errno != EINTR)
 		fatal("ppoll");
-	if (p[0].revents != 0)
+	lanes_woken(q, &s);
+	if (revive->revents != 0)
 		lanes_revive(q);
-	lanes_reap(q);
 }

@@ -25,6 +25,7 @@ queue_wake(struct queue *q)
 {
 	const uint64_t one = 1;
 
+	atomic_store(&q->woken, true);
 	if (write(q->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
 		fatal("queue %u: eventfd", q->index);
 }
@@ -109,7 +110,7 @@ request_return(struct request *r)
 }
 
 /* Run what the pool has handed back. */
-static bool
+static void
 take_returned(struct queue *q)
 {
 	struct request *r, *next;
@@ -118,21 +119,16 @@ take_returned(struct queue *q)
 	r = q->returned;
 	q->returned = NULL;
 	pthread_mutex_unlock(&q->slot_lock);
-	if (r == NULL)
-		return false;
 	for (; r != NULL; r = next) {
 		next = r->next;
 		r->run(r);
 	}
-	return true;
 }
 
-/* Take chains from the ring and serve them. Returns true if there was one. */
-static bool
+/* Take chains from the ring and serve them. */
+static void
 drain(struct queue *q)
 {
-	bool any = false;
-
 	for (unsigned n = 0; n < DRAIN_MAX; n++) {
 		struct request *r = slot_get(q, SLOTS_INTERNAL);
 		int got;
@@ -150,12 +146,10 @@ drain(struct queue *q)
 			slot_put(q, r);
 			break;
 		}
-		any = true;
 		q->served++;
 		atomic_fetch_add(&q->inflight, 1);
 		fuse_dispatch(q, r);
 	}
-	return any;
 }
 
 static void
@@ -176,40 +170,114 @@ drain_fd(int fd)
 		log_debug("kick: %s", strerrordesc_np(errno));
 }
 
-/* Sleep until a kick, a reply, or somebody wants something. taking: chains may be popped. */
-static void
-sleep_until_work(struct queue *q, bool taking)
+/* Is there a chain, a reply, or somebody's wish? Looks at memory alone. */
+static bool
+has_work(const struct queue *q, bool kicks)
 {
-	struct pollfd p[3 + RPC_LANES_MAX];
-	nfds_t n = 0;
-	bool kicks = taking && !atomic_load(&q->starved);
+	return (kicks && vring_available(&q->ring)) || atomic_load(&q->woken) || lanes_look(q);
+}
 
-	if (kicks && vring_enable_kick(&q->ring))
-		return;
-	p[n++] = (struct pollfd){ .fd = q->wake_fd, .events = POLLIN };
-	p[n++] = (struct pollfd){ .fd = kicks && !q->ring.broken ? q->kick_fd : -1,
-		.events = POLLIN };
-	p[n++] = (struct pollfd){ .fd = q->revive_fd, .events = POLLIN };
+/* Does a worker's thread that has something to do for us need this CPU for it? */
+static bool
+worker_is_here(const struct queue *q)
+{
+	const int here = sched_getcpu();
+
 	for (unsigned i = 0; i < q->nlanes; i++)
-		if (q->lane[i]->inflight > 0 && !q->lane[i]->dead)
-			p[n++] = (struct pollfd){ .fd = q->lane[i]->sock, .events = POLLIN };
-	if (ppoll(p, n, NULL, NULL) == -1) {
-		if (errno != EINTR)
-			fatal("queue %u: ppoll", q->index);
+		if (q->lane[i]->inflight > 0 && q->lane[i]->cpu == here)
+			return true;
+	return false;
+}
+
+/* Look for work until the window is over. Returns true if there is some. */
+static bool
+look_for_work(const struct queue *q, struct poller *p, bool kicks, struct poll_wait *w)
+{
+	do {
+		for (unsigned i = poller_looks(worker_is_here(q)); i > 0; i--) {
+			if (has_work(q, kicks))
+				return true;
+			poller_relax();
+		}
+	} while (poller_yield(p, w));
+	return false;
+}
+
+static void
+sleep_until_work(struct queue *q, bool kicks)
+{
+	struct lanes_sleep s;
+	struct pollfd *p;
+
+	if (lanes_sleep(q, &s) != 0)
 		return;
+	p = &s.fd[s.n];
+	p[0] = (struct pollfd){ .fd = q->wake_fd, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = kicks && !q->ring.broken ? q->kick_fd : -1,
+		.events = POLLIN };
+	p[2] = (struct pollfd){ .fd = q->revive_fd, .events = POLLIN };
+	if (!kicks || !vring_enable_kick(&q->ring)) {
+		if (ppoll(s.fd, s.n + 3, NULL, NULL) == -1 && errno != EINTR)
+			fatal("queue %u: ppoll", q->index);
+		if (kicks)
+			vring_disable_kick(&q->ring);
 	}
-	if (p[0].revents != 0)
-		drain_fd(q->wake_fd);
+	if ((p[0].revents | p[2].revents) != 0)
+		atomic_store(&q->woken, true);
 	if (p[1].revents != 0) {
 		drain_fd(q->kick_fd);
 		/* Nobody can kick any more: the ring is dead until it is set up anew. */
 		if ((p[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
 			q->ring.broken = true;
 	}
-	if (p[2].revents != 0)
-		lanes_revive(q);
-	if (kicks)
-		vring_disable_kick(&q->ring);
+	lanes_woken(q, &s);
+}
+
+/* Wait for work, looking first where that has been worth it lately; take what replies there are. */
+static void
+wait_for_work(struct queue *q, bool taking)
+{
+	const bool kicks = taking && !atomic_load(&q->starved);
+	struct poller *p = lanes_inflight(q) > 0 ? &q->reply_poll : &q->kick_poll;
+	struct poll_wait w = { 0 };
+
+	if (!has_work(q, kicks) && (p->window == 0 || !look_for_work(q, p, kicks, &w))) {
+		poller_sleep(p, &w);
+		sleep_until_work(q, kicks);
+	}
+	poller_learn(p, &w);
+	lanes_reap(q);
+}
+
+/*
+ * Nobody waits for a forgotten inode to be dropped. While the high priority queue brings nothing but forgets, it is looked
+ * at once a millisecond, and neither the guest kicks nor the worker wakes anybody meanwhile.
+ */
+static void
+nap(struct queue *q)
+{
+	struct pollfd p[] = {
+		{ .fd = q->wake_fd, .events = POLLIN },
+		{ .fd = q->revive_fd, .events = POLLIN },
+	};
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	if (ppoll(p, countof(p), &ms, NULL) == -1 && errno != EINTR)
+		fatal("queue %u: ppoll", q->index);
+	if ((p[0].revents | p[1].revents) != 0)
+		atomic_store(&q->woken, true);
+	lanes_reap(q);
+}
+
+/* Read what woke us up; there may be a new worker. */
+static void
+heed_wake(struct queue *q)
+{
+	if (!atomic_load(&q->woken))
+		return;
+	atomic_store(&q->woken, false);
+	drain_fd(q->wake_fd);
+	lanes_revive(q);
 }
 
 /*
@@ -258,17 +326,22 @@ queue_main(void *arg)
 	struct queue *q = arg;
 
 	for (;;) {
-		bool taking = obey(q), work = false;
+		const uint64_t served = q->served, forgotten = q->forgotten;
+		bool taking = obey(q);
 
+		heed_wake(q);
 		if (taking)
-			work = drain(q);
-		work |= take_returned(q);
+			drain(q);
+		take_returned(q);
 		forgets_flush(q);
 		lanes_flush(q);
-		work |= lanes_reap(q);
 		signal_guest(q);
-		if (!work)
-			sleep_until_work(q, taking);
+		if (q->index == 0 && q->served > served &&
+		    q->served - served == q->forgotten - forgotten)
+			nap(q);
+		else
+			wait_for_work(q, taking);
+		signal_guest(q);
 	}
 	return NULL;
 }
@@ -425,6 +498,7 @@ queue_new(struct device *d, struct session *s, unsigned index, struct lane **lan
 	q->lane = lanes;
 	q->nlanes = nlanes;
 	q->kick_fd = -1;
+	q->kick_poll.max = q->reply_poll.max = s->dev.busy_poll_us * 1000;
 	q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	q->revive_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->wake_fd == -1 || q->revive_fd == -1)

@@ -44,7 +44,7 @@ lane_replay_next(struct queue *q, struct lane *l)
 			head->cpu = (uint16_t)sched_getcpu();
 			r->on_wire = true;
 			l->sent_ns[l->replay_msg] = pace_now();
-			if (msg_send(l->sock, head, head->len, NULL, 0, 0) != 0)
+			if (!lane_post(l, head, head->len))
 				restart_broken(l, BROKEN_CLOSED);
 			return;
 		}
@@ -105,6 +105,8 @@ revive(struct queue *q, struct lane *l, uint64_t next, struct resumed *sum)
 	if (!l->dead)
 		fatalx("lane %u: a new worker, but the old one has not ended", l->index);
 	count_death(q, l, sum);
+	mailbox_reset(&l->mail);
+	l->awake = false;
 	fd_close(&l->sock);
 	l->sock = (int)(uint32_t)next - 1;
 	l->incarnation = (uint32_t)(next >> 32);

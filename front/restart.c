@@ -120,9 +120,12 @@ wake_queues(uint32_t incarnation)
 	if (me.pending == 0)
 		tell_resumed();
 	pthread_mutex_unlock(&me.lock);
-	for (unsigned i = 0; i < NQUEUES; i++)
+	for (unsigned i = 0; i < NQUEUES; i++) {
 		if (write(me.dev->queue[i]->revive_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
 			fatal("eventfd");
+		/* After it, so that who sees it can read that. */
+		atomic_store(&me.dev->queue[i]->woken, true);
+	}
 }
 
 static bool

@@ -24,6 +24,7 @@ static const struct sc_rule rules[] = {
 	SC_ARG(futex, "locks and condition variables", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT)),
 	SC_ARG(futex, "the same", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAKE)),
 	SC_ARG(futex, "the same, with a deadline", SC_MASKED(1, SC_FUTEX_OP, FUTEX_WAIT_BITSET)),
+	SC(sched_yield, "looking for work without keeping the CPU from others"),
 	SC(close, "fds received from the VMM and the worker"),
 
 	/* Files the guest has open: donated fds */

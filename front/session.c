@@ -199,6 +199,7 @@ fuse_forget(struct request *r, const void *arg, const char *var, size_t varlen)
 	(void)varlen;
 	if (nodes_forget(r->in.nodeid, in->nlookup, &f))
 		forgets_add(r->q, &f);
+	r->q->forgotten++;
 	reply_none(r);
 	return 0;
 }
@@ -220,6 +221,7 @@ fuse_batch_forget(struct request *r, const void *arg, const char *var, size_t va
 		if (nodes_forget(one.nodeid, one.nlookup, &f))
 			forgets_add(r->q, &f);
 	}
+	r->q->forgotten++;
 	reply_none(r);
 	return 0;
 }

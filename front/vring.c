@@ -238,6 +238,12 @@ walk_again(const struct vring *v, struct walk *w)
 	join(chain);
 }
 
+bool
+vring_available(const struct vring *v)
+{
+	return !v->broken && load_avail_idx(v) != v->next_avail;
+}
+
 int
 vring_pop(struct vring *v, const struct guest_memory *memory, struct vring_chain *chain)
 {

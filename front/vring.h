@@ -77,6 +77,9 @@ vring_pop(struct vring *, const struct guest_memory *, struct vring_chain *chain
 int
 vring_again(struct vring *, const struct guest_memory *, struct vring_chain *chain) ATTR_MUSTCHECK;
 
+/* Is there something for vring_pop()? A look at memory, no more. */
+bool vring_available(const struct vring *);
+
 /* Return a chain to the driver with len bytes written. Publishes used->idx. Any thread. */
 void vring_push(struct vring *, uint16_t head, uint32_t len);
 

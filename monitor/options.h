@@ -88,8 +88,6 @@ struct options {
 	uint64_t pool_size; /* 0 if not given */
 	bool nofile_given; /* --rlimit-nofile was */
 	uint64_t nofile;
-	bool busy_poll_given; /* --busy-poll-us was */
-	uint32_t busy_poll_us; /* 0..OPTIONS_BUSY_POLL_MAX */
 	/* ends in worker_window that end the daemon if there is one more; 0: it is never restarted */
 	uint32_t worker_deaths;
 	uint32_t worker_window; /* seconds, >= 1 */
@@ -124,13 +122,10 @@ int options_parse(int argc, char *const argv[], struct options *,
 void options_free(struct options *);
 
 /*
- * What can only be said once there is a log: warnings of deprecated forms; options that exclude each other at run time
- * or that this version does not serve. Returns 0, or -EINVAL when the daemon must not start (status 1); all is logged.
+ * What can only be said once there is a log: warnings of deprecated forms; options that exclude each other at run time.
+ * Returns 0, or -EINVAL when the daemon must not start (status 1); all is logged.
  */
 int options_check(const struct options *) ATTR_MUSTCHECK;
-
-/* The first option given that is not served yet, as it is written ("--readonly"), or NULL. */
-const char *options_unserved(const struct options *);
 
 void options_usage_error(FILE *, const char *err);
 void options_help(FILE *, bool full);

@@ -51,7 +51,6 @@ check_migration(const struct options *o)
 int
 options_check(const struct options *o)
 {
-	const char *option;
 
 	for (size_t i = 0; i < countof(deprecated); i++)
 		if ((o->deprecated & deprecated[i].bit) != 0)
@@ -70,10 +69,6 @@ options_check(const struct options *o)
 		    "cannot use --%s with --fd-donation=never: locks are held on open files of the "
 		    "front process",
 		    (o->dev.flags & DEV_POSIX_LOCK) != 0 ? "posix-lock" : "flock");
-		return -EINVAL;
-	}
-	if ((option = options_unserved(o)) != NULL) {
-		log_error("option %s is not supported yet", option);
 		return -EINVAL;
 	}
 	return 0;

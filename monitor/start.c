@@ -19,6 +19,7 @@
 #include "monitor/spawn.h"
 #include "proto/control.h"
 #include "proto/journal.h"
+#include "proto/mailbox.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
@@ -138,7 +139,7 @@ start_lanes(uint32_t n, struct lanes *l)
 		l->front[i] = l->worker[i] = l->arena[i] = -1;
 	r = start_lanes_again(l);
 	for (uint32_t i = 0; i < n && r == 0; i++)
-		r = make_memory("virtiofsd-arena", RPC_ARENA_SIZE, &l->arena[i]);
+		r = make_memory("virtiofsd-arena", LANE_MEMORY_SIZE, &l->arena[i]);
 	if (r != 0) {
 		start_lanes_close_front(l);
 		start_lanes_close_worker(l);

@@ -80,6 +80,7 @@ struct ctl_device {
 	uint8_t posix_acl; /* enum negotiation */
 	uint8_t security_label; /* enum negotiation */
 	uint8_t file_handles; /* enum file_handles */
+	uint32_t busy_poll_us; /* longest busy wait before a sleep, 0 = none */
 };
 
 #define FRONT_NO_NAMESPACES \
@@ -87,7 +88,7 @@ struct ctl_device {
 #define FRONT_DROP_GROUPS 0x2 /* it has supplementary groups, and may give them up */
 
 /*
- * fds: [0] the vhost-user connection, then nlanes lane sockets, then nlanes arenas (memfd, RPC_ARENA_SIZE, sealed).
+ * fds: [0] the vhost-user connection, then nlanes lane sockets, then nlanes arenas (memfd, LANE_MEMORY_SIZE of proto/mailbox.h, sealed).
  */
 struct ctl_start_front {
 	struct ctl_hdr h;

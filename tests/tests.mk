@@ -15,10 +15,11 @@ UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
 UNIT_check_lock_owner := front/lock_owner.c front/lock_wait.c front/lock_ranges.c front/threads.c common/log.c
 UNIT_check_lock_ranges := front/lock_ranges.c
-UNIT_check_lane := front/lane.c common/msg.c proto/rpc.c
+UNIT_check_lane := front/lane.c common/mailbox.c common/msg.c proto/rpc.c
+UNIT_check_mailbox := common/mailbox.c
 FUSE := $(addprefix front/,cache.c fuse.c fuse_names.c fuse_attr.c fuse_file.c fuse_open.c fuse_dir.c fuse_statx.c \
 	fuse_ioctl.c fuse_lock.c session.c reply.c lies.c data.c nodes.c handles.c lane.c lock_owner.c lock_ranges.c lock_wait.c \
-	threads.c) common/msg.c proto/rpc.c
+	threads.c) common/mailbox.c common/msg.c proto/rpc.c
 FUSE_RIG := $(FUSE) common/log.c tests/unit/fake_lanes.c tests/unit/fuse_rig.c
 UNIT_check_fuse_beyond := $(FUSE_RIG)
 UNIT_check_fuse_data := $(FUSE_RIG)
@@ -41,7 +42,7 @@ UNIT_check_vault_restart := $(VAULT)
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
 UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \
-	monitor/seccomp.c proto/rpc.c common/child.c $(COMMON_SRCS) $(TABLES_SRCS) \
+	monitor/seccomp.c proto/rpc.c common/child.c common/mailbox.c $(COMMON_SRCS) $(TABLES_SRCS) \
 	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
 TABLES := monitor/tables.c monitor/idmap_parse.c monitor/xattrmap_parse.c common/idmap.c common/xattrmap.c
 # These start the real worker, with a monitor, vault and front of their own around it.
@@ -74,8 +75,9 @@ harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNE
 HARNESS_check_cli := $(OPTIONS)
 # A host file system with faults.
 HARNESS_check_surface := tests/harness/hostfs.c
+HARNESS_check_idle := tests/bench/usage.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_locks check_surface check_hostile check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_locks check_surface check_hostile check_idle check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
 
 # name, folder, sources beside its own
 define test_program
@@ -187,3 +189,5 @@ lint: $(B)/virtiofsd-rpc.7
 	    common proto front worker monitor
 	shellcheck $(SCRIPTS)
 	mandoc -Tlint -W warning man/*.[1-8] $(B)/virtiofsd-rpc.7
+
+include tests/bench/bench.mk

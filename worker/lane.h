@@ -9,9 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/mailbox.h"
+#include "common/poller.h"
 #include "proto/control.h"
 #include "proto/rpc.h"
 #include "worker/journal.h"
+#include "worker/place.h"
 
 struct inode;
 
@@ -28,7 +31,7 @@ struct lane_gift {
 struct lane {
 	int sock;
 	unsigned nr;
-	char *arena; /* shared with the front */
+	char *arena; /* shared with the front; the mailbox is behind it */
 	void *in, *out_buf; /* RPC_MSG_MAX each, 8-aligned */
 	char *
 	    scratch; /* private memory of this lane, LANE_SCRATCH_SIZE: what one operation works with */
@@ -41,6 +44,10 @@ struct lane {
 	unsigned nforgets;
 	struct journal journal;
 	int64_t began; /* ns; when what is collected began to wait */
+	struct mailbox_end mail;
+	bool met; /* the front has spoken: the mailbox is ours */
+	struct poller poll;
+	struct place place;
 };
 
 /* The reply to request h: its fixed part, zeroed, in the message under construction. Never NULL. */

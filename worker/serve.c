@@ -8,8 +8,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "common/fd.h"
@@ -55,6 +55,9 @@ serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
 	l->sock = sock;
 	l->nr = nr;
 	l->arena = arena;
+	mailbox_init(&l->mail, arena + RPC_ARENA_SIZE, false);
+	l->poll.max = ops_device()->busy_poll_us * 1000;
+	place_init(&l->place, l->poll.max != 0);
 	l->in = p;
 	l->out_buf = p + RPC_MSG_MAX;
 	l->scratch = p + 2 * (size_t)RPC_MSG_MAX;
@@ -94,26 +97,43 @@ crash_all(struct lane *l, const char *place)
 #endif
 }
 
+/* Send what is collected: by the short cut if no fds go with it. Returns what msg_send() says. */
+static int
+post(struct lane *l, size_t len, const int *fds, size_t nfds)
+{
+	struct rpc_batch bell;
+	int r = nfds == 0 ? mailbox_put(&l->mail, l->out_buf, len) : -EAGAIN;
+
+	if (r == 0)
+		return 0;
+	if (r > 0) {
+		mailbox_bell(&bell);
+		return msg_send(l->sock, &bell, sizeof(bell), NULL, 0, 0);
+	}
+	r = msg_send(l->sock, l->out_buf, len, fds, nfds, 0);
+	mailbox_letter(&l->mail);
+	return r;
+}
+
 static void
 lane_flush(struct lane *l)
 {
 	int fds[RPC_BATCH_MAX];
 	size_t len;
-	int r, cpu;
+	int r;
 
 	vault_flush(l);
 	len = rpc_finish(&l->out);
 	if (len == 0)
 		return;
-	cpu = sched_getcpu();
-	((struct rpc_batch *)l->out_buf)->cpu = (uint16_t)MAX(cpu, 0);
+	((struct rpc_batch *)l->out_buf)->cpu = (uint16_t)sched_getcpu();
 	for (unsigned i = 0; i < l->ngifts; i++)
 		fds[i] = l->gift[i].fd;
 	crash_all(l, "before-reply");
-	r = msg_send(l->sock, l->out_buf, len, fds, l->ngifts, 0);
+	r = post(l, len, fds, l->ngifts);
 	if (r == -ETOOMANYREFS && l->ngifts > 0) {
 		keep_gifts(l);
-		r = msg_send(l->sock, l->out_buf, len, NULL, 0, 0);
+		r = post(l, len, NULL, 0);
 	}
 	fd_close_all(fds, l->ngifts);
 	l->ngifts = 0;
@@ -211,11 +231,79 @@ park(void)
 		poll(NULL, 0, -1);
 }
 
+/* A message from the socket. A bell is none. */
+static ssize_t
+receive(struct lane *l, int flags)
+{
+	ssize_t n = msg_recv(l->sock, l->in, RPC_MSG_MAX, NULL, NULL, NULL, flags);
+
+	if (n > 0 && mailbox_is_bell((size_t)n))
+		return -EAGAIN;
+	if (n > 0 || (n == -EAGAIN && (flags & MSG_DONTWAIT) != 0))
+		mailbox_seen(&l->mail, n < 0);
+	return n;
+}
+
+/* What is there already, or -EAGAIN. */
+static ssize_t
+take(struct lane *l)
+{
+	ssize_t n = mailbox_take(&l->mail, l->in, RPC_MSG_MAX);
+
+	if (n != 0)
+		return n;
+	return mailbox_has_letter(&l->mail) ? receive(l, MSG_DONTWAIT) : -EAGAIN;
+}
+
+/* Look for the next message. Returns false if it is time to sleep. */
+static bool
+look(struct lane *l, struct poll_wait *w)
+{
+	do {
+		for (unsigned i = poller_looks(place_is_near(&l->place)); i > 0; i--) {
+			if (mailbox_has(&l->mail) || mailbox_has_letter(&l->mail))
+				return true;
+			poller_relax();
+		}
+	} while (poller_yield(&l->poll, w));
+	return false;
+}
+
+static ssize_t
+next_message(struct lane *l)
+{
+	struct poll_wait w = { 0 };
+	ssize_t n;
+
+	/* Until the front has spoken, the mailbox holds what a dead worker left. */
+	if (!l->met) {
+		n = receive(l, 0);
+		l->met = n > 0;
+		if (l->met)
+			mailbox_wake(&l->mail);
+		return n;
+	}
+	while ((n = take(l)) == -EAGAIN) {
+		if (l->poll.window != 0 && look(l, &w))
+			continue;
+		poller_sleep(&l->poll, &w);
+		if (!mailbox_sleep(&l->mail))
+			continue;
+		place_rest(&l->place, w.crowded);
+		n = receive(l, 0);
+		mailbox_wake(&l->mail);
+		if (n != -EAGAIN)
+			break;
+	}
+	poller_learn(&l->poll, &w);
+	return n;
+}
+
 void
 serve_lane(struct lane *l)
 {
 	for (;;) {
-		ssize_t n = msg_recv(l->sock, l->in, RPC_MSG_MAX, NULL, NULL, NULL, 0);
+		ssize_t n = next_message(l);
 
 		if (n == -ECONNRESET)
 			continue;
@@ -223,6 +311,7 @@ serve_lane(struct lane *l)
 			park();
 		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
 			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
+		place_front(&l->place, ((const struct rpc_batch *)l->in)->cpu);
 		serve_batch(l);
 	}
 }

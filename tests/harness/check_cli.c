@@ -189,29 +189,6 @@ cli_expect_waiting(void)
 	cli_expect_log("Waiting for vhost-user socket connection...\n");
 }
 
-const char *
-cli_unserved(const char *const *args)
-{
-	char err[OPTIONS_ERROR_MAX];
-	const char *option;
-	struct options o;
-
-	ck_assert_msg(rig_parse(args, &o, err) == 0, "%s", err);
-	option = options_unserved(&o);
-	options_free(&o);
-	return option;
-}
-
-void
-cli_expect_unserved(const char *option)
-{
-	char want[128];
-
-	snprintf(want, sizeof(want), "ERROR virtiofsd] option %s is not supported yet\n", option);
-	ck_assert_int_eq(cli_wait(), 1);
-	ck_assert_msg(strstr(cli.text_err, want) != NULL, "%s", cli.text_err);
-}
-
 void
 cli_end(int sig, int status)
 {

@@ -55,13 +55,6 @@ void cli_expect_log(const char *text);
 /* Wait until it waits for its client. */
 void cli_expect_waiting(void);
 
-/*
- * The option among args that is not served yet, or NULL: monitor/options_unserved.c is asked. What
- * is not served must be refused: cli_expect_unserved() waits for that.
- */
-const char *cli_unserved(const char *const *args);
-void cli_expect_unserved(const char *option);
-
 /* Send a signal to it (not to the group), assert how it ends. */
 void cli_end(int sig, int status);
 

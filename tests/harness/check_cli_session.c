@@ -122,20 +122,12 @@ assert_fds(void)
 
 START_TEST(test_libvirt)
 {
-	const char *option = cli_unserved(libvirts[_i].args);
 	const struct vmm_opts opts = { .args = libvirts[_i].args, .only_args = true,
-		.child = libvirts[_i].child, .stage = option != NULL ? VMM_SPAWNED : VMM_RUNNING };
-	char value[8], want[128];
+		.child = libvirts[_i].child, .stage = VMM_RUNNING };
+	char value[8];
 	struct stat st;
 
 	h_start_opts(&opts, true);
-	if (option != NULL) {
-		snprintf(want, sizeof(want), "option %s is not supported yet", option);
-		ck_assert(vmm_reap(hv, VMM_TIMEOUT_MS));
-		ck_assert(vmm_log_has(hv, want));
-		h_expect_ended(1);
-		return;
-	}
 	ck_assert(h_serves(&hc) && h_serves(&hother));
 	ck_assert_int_eq(lock_owner(), hv->pid);
 	assert_fds();

@@ -160,7 +160,7 @@ static bool
 is_plausible(int lie)
 {
 	static const int plausible[] = { LIE_NONE, LIE_FD_PATH, LIE_FD_READ_ONLY, LIE_FD_MEMFD, LIE_NODE_ROOT,
-		LIE_ENTRY_FLAGS, LIE_MODE };
+		LIE_ENTRY_FLAGS, LIE_MODE, LIE_MAIL, LIE_MAIL_LETTERS, LIE_MAIL_BELLS };
 
 	for (unsigned int i = 0; i < sizeof(plausible) / sizeof(plausible[0]); i++)
 		if (plausible[i] == lie)

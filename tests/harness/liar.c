@@ -22,6 +22,7 @@
 
 #include "common/msg.h"
 #include "proto/control.h"
+#include "proto/mailbox.h"
 #include "tests/harness/liar.h"
 
 struct lane {
@@ -252,6 +253,26 @@ falsify(struct turn *t, struct rpc_hdr *h)
 	}
 }
 
+/* A message through the mailbox, with whatever the lie makes of it, and a bell on the socket, or many. */
+static void
+lie_in_mailbox(struct lane *l, const struct rpc_batch *m, size_t n)
+{
+	struct mailbox_half *h = &((struct mailbox *)(void *)(l->arena + RPC_ARENA_SIZE))->to_front;
+	struct mailbox_slot *s = &h->slot[h->sent % MAILBOX_SLOTS];
+	const struct rpc_batch bell = { .len = sizeof(bell) };
+	int bells = lie == LIE_MAIL_BELLS ? 200 : 1;
+
+	s->len = lie == LIE_MAIL_LEN ? UINT32_MAX : (uint32_t)n;
+	memcpy(s->msg, m, n < sizeof(s->msg) ? n : sizeof(s->msg));
+	if (lie == LIE_MAIL_JUNK)
+		memset(s->msg, 0xff, sizeof(s->msg));
+	__atomic_fetch_add(&h->sent, lie == LIE_MAIL_SENT ? 1000 : 1, __ATOMIC_RELEASE);
+	if (lie == LIE_MAIL_LETTERS)
+		__atomic_fetch_add(&h->letters, 1u << 30, __ATOMIC_RELEASE);
+	while (bells-- > 0 && msg_send(l->sock, &bell, sizeof(bell), NULL, 0, MSG_DONTWAIT) == 0)
+		continue;
+}
+
 /* The lies that are in a message. Returns false if nothing is to be sent any more. */
 static bool
 falsify_message(struct lane *l, struct rpc_batch *m, size_t *n)
@@ -271,6 +292,17 @@ falsify_message(struct lane *l, struct rpc_batch *m, size_t *n)
 	case LIE_TWICE:
 		if (msg_send(l->sock, m, *n, NULL, 0, 0) != 0)
 			return false;
+		break;
+	case LIE_MAIL:
+	case LIE_MAIL_SENT:
+	case LIE_MAIL_LEN:
+	case LIE_MAIL_JUNK:
+	case LIE_MAIL_LETTERS:
+	case LIE_MAIL_BELLS:
+		lie_in_mailbox(l, m, *n);
+		return false;
+	case LIE_MAIL_TWICE:
+		lie_in_mailbox(l, m, *n);
 		break;
 	case LIE_HANG_UP: shutdown(l->sock, SHUT_RDWR); return false;
 	case LIE_EXIT: _exit(0);
@@ -371,7 +403,7 @@ main(void)
 		return 100;
 	for (unsigned i = 0; i < start.nlanes; i++) {
 		lanes[i].sock = fds[5 + i];
-		lanes[i].arena = mmap(NULL, RPC_ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		lanes[i].arena = mmap(NULL, LANE_MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 		    fds[5 + start.nlanes + i], 0);
 		if (lanes[i].arena == MAP_FAILED)
 			return 99;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * monitor/options_compat.c (-o), options_check.c and options_unserved.c (what is logged before the daemon starts or does
+ * monitor/options_compat.c (-o) and options_check.c (what is logged before the daemon starts or does
  * not), options_help.c. Expectations are from spec/cli.md.
  */
 #include <errno.h>
@@ -84,19 +84,6 @@ START_TEST(test_check)
 }
 END_TEST
 
-/* What is not served is named by the one line that is logged. */
-START_TEST(test_unserved)
-{
-	static const char *const args[] = { BASE, NULL };
-	char err[OPTIONS_ERROR_MAX];
-	struct options o;
-
-	ck_assert_int_eq(rig_parse(args, &o, err), 0);
-	ck_assert_ptr_null(options_unserved(&o));
-	options_free(&o);
-}
-END_TEST
-
 /* Both helps come from the table, one line an option where it is short, and fit a terminal. */
 START_TEST(test_help)
 {
@@ -133,7 +120,6 @@ main(void)
 	tcase_add_loop_test(t, test_good, 0, rig_rows(options_good_compat));
 	tcase_add_loop_test(t, test_bad, 0, rig_rows(options_bad_compat));
 	tcase_add_loop_test(t, test_check, 0, countof(checks));
-	tcase_add_test(t, test_unserved);
 	tcase_add_test(t, test_help);
 	return rig_main(t);
 }

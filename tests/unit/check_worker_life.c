@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/msg.h"
+#include "proto/mailbox.h"
 #include "tests/unit/worker_rig.h"
 
 /* Send raw bytes on lane 0; the worker must end with status 1, and say why. */
@@ -65,6 +66,42 @@ START_TEST(hostile_message)
 	default: q->h.op = RPC_READ; break;
 	}
 	breaks_protocol(l->out, n, &fd, nfds);
+}
+END_TEST
+
+/* What the front may leave in the mailbox, with a bell: the worker looks at nothing it has not checked. */
+START_TEST(hostile_mailbox)
+{
+	struct mailbox_half *h = &((struct mailbox *)(void *)(rig.lane[0].arena + RPC_ARENA_SIZE))->to_worker;
+	const struct rpc_batch bell = { .len = sizeof(bell) };
+
+	ck_assert_int_eq(rig_getattr(1, NULL), 0);
+	memset(h->slot, 0xff, sizeof(h->slot));
+	h->slot[0].len = 64;
+	switch (_i) {
+	case 0: h->sent = 1; break;
+	case 1: h->sent = MAILBOX_SLOTS + 1; break;
+	case 2: h->sent = UINT32_MAX; break;
+	case 3: h->slot[0].len = 0; h->sent = 1; break;
+	case 4: h->slot[0].len = MAILBOX_SLOT_MAX + 1; h->sent = 1; break;
+	default: h->slot[0].len = UINT32_MAX; h->sent = 1; break;
+	}
+	breaks_protocol(&bell, sizeof(bell), NULL, 0);
+}
+END_TEST
+
+/* Bells without a message, and letters that never come, cost nothing but a look. */
+START_TEST(empty_mailbox)
+{
+	struct mailbox_half *h = &((struct mailbox *)(void *)(rig.lane[0].arena + RPC_ARENA_SIZE))->to_worker;
+	const struct rpc_batch bell = { .len = sizeof(bell) };
+
+	ck_assert_int_eq(rig_getattr(1, NULL), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		h->letters += 1u << 28;
+		ck_assert_int_eq(msg_send(rig.lane[0].sock, &bell, sizeof(bell), NULL, 0, 0), 0);
+		ck_assert_int_eq(rig_getattr(1, NULL), 0);
+	}
 }
 END_TEST
 
@@ -400,6 +437,8 @@ main(void)
 	Suite *s = suite_create("worker life");
 
 	rig_add_test(s, hostile_message, rig_plain, rig_teardown, 20);
+	rig_add_test(s, hostile_mailbox, rig_plain, rig_teardown, 6);
+	rig_add_test(s, empty_mailbox, rig_plain, rig_teardown, 1);
 	rig_add_test(s, unknown_nodes, rig_plain, rig_teardown, 1);
 	rig_add_test(s, large_batch, rig_plain, rig_teardown, 1);
 	rig_add_test(s, restart, rig_plain, rig_teardown, 1);

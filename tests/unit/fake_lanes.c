@@ -44,7 +44,7 @@ fake_start(uint32_t dev)
 
 	if (!done) {
 		nodes_init();
-		arena = need(malloc(RPC_ARENA_SIZE));
+		arena = need(calloc(1, LANE_MEMORY_SIZE));
 		inbuf = need(malloc(REQUEST_MAX + 8));
 		bulk = need(malloc(RPC_IO_MAX));
 	}

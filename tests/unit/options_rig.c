@@ -72,8 +72,8 @@ rig_describe(const struct options *o, char *buf, size_t size)
 	    text(o->front_user), text(o->modcaps));
 	print_map(f, "umap", &o->uid_map);
 	print_map(f, "gmap", &o->gid_map);
-	fprintf(f, " pool=%d/%" PRIu64 " nofile=%d/%" PRIu64 " poll=%d/%u", o->pool_given,
-	    o->pool_size, o->nofile_given, o->nofile, o->busy_poll_given, o->busy_poll_us);
+	fprintf(f, " pool=%d/%" PRIu64 " nofile=%d/%" PRIu64 " poll=%u", o->pool_given,
+	    o->pool_size, o->nofile_given, o->nofile, o->dev.busy_poll_us);
 	fprintf(f, " deaths=%u/%u timeout=%u/%d log=%d syslog=%d", o->worker_deaths,
 	    o->worker_window, o->worker_timeout, o->worker_timeout_restart, o->log_level,
 	    o->syslog);

@@ -12,7 +12,7 @@ const struct options_row options_good[] = {
 	{ { BASE },
 	    " action=0 old=0 dir=/s sock=/t group=- fd=-1 tag=- dev=4 cache=0 acl=0 label=0 "
 	    "handles=0 xattrmap=- tuid= tgid= sandbox=0 seccomp=1 user=- modcaps=- umap= gmap= "
-	    "pool=0/0 nofile=0/0 poll=0/50 deaths=20/60 timeout=60/0 log=3 syslog=0 "
+	    "pool=0/0 nofile=0/0 poll=50 deaths=20/60 timeout=60/0 log=3 syslog=0 "
 	    "mig=0/0/0/0/0 " },
 	{ { NULL }, " action=1 " },
 	{ { "-h" }, " action=2 " },
@@ -60,8 +60,8 @@ const struct options_row options_good[] = {
 	{ { BASE, "--thread-pool-size=1", "--thread-pool-size=3" }, " pool=1/3 " },
 	{ { BASE, "--rlimit-nofile=0" }, " nofile=1/0 " },
 	{ { BASE, "--rlimit-nofile", "18446744073709551615" }, " nofile=1/18446744073709551615 " },
-	{ { BASE, "--busy-poll-us=0" }, " poll=1/0 " },
-	{ { BASE, "--busy-poll-us", "1000000" }, " poll=1/1000000 " },
+	{ { BASE, "--busy-poll-us=0" }, " poll=0 " },
+	{ { BASE, "--busy-poll-us", "1000000" }, " poll=1000000 " },
 	{ { BASE, "--worker-deaths=0" }, " deaths=0/60 timeout=60/0 " },
 	{ { BASE, "--worker-deaths", "1000", "--worker-window=86400" }, " deaths=1000/86400 " },
 	{ { BASE, "--worker-window=1", "--worker-timeout=0" }, " deaths=20/1 timeout=0/0 " },

@@ -23,6 +23,7 @@
 
 #include "common/fd.h"
 #include "common/msg.h"
+#include "proto/mailbox.h"
 #include "tests/unit/worker_rig_vault.h"
 
 struct rig rig;
@@ -138,8 +139,8 @@ rig_start(void)
 		pair(lane);
 		l->sock = lane[0];
 		socks[i] = lane[1];
-		arenas[i] = new_memory(RPC_ARENA_SIZE);
-		l->arena = mmap(NULL, RPC_ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, arenas[i], 0);
+		arenas[i] = new_memory(LANE_MEMORY_SIZE);
+		l->arena = mmap(NULL, LANE_MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, arenas[i], 0);
 		ck_assert_ptr_ne(l->arena, MAP_FAILED);
 		rpc_begin(&l->b, l->out);
 	}
@@ -201,7 +202,7 @@ clean_up(void)
 	close(rig.lifeline);
 	for (unsigned i = 0; i < RIG_LANES; i++) {
 		close(rig.lane[i].sock);
-		munmap(rig.lane[i].arena, RPC_ARENA_SIZE);
+		munmap(rig.lane[i].arena, LANE_MEMORY_SIZE);
 	}
 	rig_vault_wait();
 }

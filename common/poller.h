@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How long a thread looks for the next event before it goes to sleep for it, as KVM's halt polling decides it: a wake-up
+ * costs tens of microseconds where the peer runs on another core, so a short wait is better spent looking. The window
+ * grows while events come soon after it was over, and shrinks to nothing when they do not: whoever is idle sleeps.
+ *
+ * Between looks the CPU is offered to others (sched_yield(2)): the peer may need this very one. Who gets it back late has
+ * been in somebody's way, and sleeps at once. Runs in: front, worker; one per thread and kind of event.
+ */
+#ifndef COMMON_POLLER_H
+#define COMMON_POLLER_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#define POLLER_FIRST_NS 10000u
+#define POLLER_CROWDED_NS \
+	40000u /* a yield that took so long was wanted by somebody with work of its own */
+#define POLLER_LOOKS 32u /* at memory, between yields */
+
+struct poller {
+	uint32_t max; /* ns, --busy-poll-us; 0 = always sleep */
+	uint32_t window; /* ns, to look now */
+};
+
+/* One wait. */
+struct poll_wait {
+	uint64_t start, last; /* ns; 0 = the first yield is still to come */
+	bool crowded; /* others wanted the CPU */
+};
+
+static inline uint64_t
+poller_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static inline void
+poller_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/*
+ * How often to look between yields: where the peer ran last on this very CPU, looking twice keeps it from doing what is
+ * waited for.
+ */
+static inline unsigned
+poller_looks(bool same_cpu)
+{
+	return same_cpu ? 1 : POLLER_LOOKS;
+}
+
+/* Offer the CPU. Returns false if it is time to sleep: the window is over, or others need the CPU. */
+static inline bool
+poller_yield(struct poller *p, struct poll_wait *w)
+{
+	uint64_t now;
+
+	if (w->start == 0)
+		w->start = w->last = poller_now();
+	sched_yield();
+	now = poller_now();
+	if (now - w->last > POLLER_CROWDED_NS) {
+		p->window /= 2;
+		w->crowded = true;
+		return false;
+	}
+	w->last = now;
+	return now - w->start < p->window;
+}
+
+/* Before a sleep. */
+static inline void
+poller_sleep(const struct poller *p, struct poll_wait *w)
+{
+	if (p->max != 0 && w->start == 0)
+		w->start = poller_now();
+}
+
+/* What was waited for has come. */
+static inline void
+poller_learn(struct poller *p, const struct poll_wait *w)
+{
+	uint64_t waited;
+
+	/* It came before the first yield, or nobody looks at all. */
+	if (w->start == 0)
+		return;
+	waited = poller_now() - w->start;
+	if (waited <= p->window)
+		return;
+	if (waited > p->max)
+		p->window = p->window / 2 < POLLER_FIRST_NS / 2 ? 0 : p->window / 2;
+	else if (p->window == 0)
+		p->window = p->max < POLLER_FIRST_NS ? p->max : POLLER_FIRST_NS;
+	else
+		p->window = p->window < p->max / 2 ? p->window * 2 : p->max;
+}
+
+#endif
