@@ -181,7 +181,7 @@ send_pins(struct inode *const *in, unsigned n)
 void
 vault_pin_all(struct inode *const *in, unsigned n)
 {
-	struct inode *todo[VAULT_BATCH];
+	struct inode *todo[VAULT_BATCH] = { NULL };
 	unsigned k = 0;
 
 	pthread_mutex_lock(&pin_lock);
