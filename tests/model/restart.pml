@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * restart - the worker dies, another takes over: request, journal, death and replay, for two requests that are not
- * idempotent and up to two deaths at any step. Checked by tests/model/run (make check-model) with every interleaving.
+ * idempotent and up to two deaths at any step, one of which may be because of a lie. Checked by tests/model/run (make check-model) with every interleaving.
  *
  * What is modelled: one lane. The front sends both requests in one batch or in two messages; a worker takes a message,
  * for each request in it stores the journal entry (proto/journal.h: state NONE, then the fields, then EXECUTING, each
@@ -9,6 +9,10 @@
  * can die between any two steps; what it has sent stays in the socket. The front reads the socket of a dead worker to
  * its end, answers EIO what was on the wire at two deaths, and sends the rest again, in the old order, one at a time.
  * A replay looks for its tag in all of the page, a new entry is made at the place in the batch.
+ *
+ * Once a message of replies may be a lie: nothing of it is used, the front reads the lane no more, and the worker, which
+ * may go on for a while, is killed. What was unanswered on the wire is answered EIO then, and not sent again: a later
+ * message of the same worker may have used its entry in the journal again.
  *
  * A request is one of three kinds; each works on names of its own, whose state is a bit:
  *   MAKE     (mkdir, mknod, symlink, link, create, rename without replacing)  0 -> 1, or EEXIST
@@ -20,7 +24,7 @@
  *   - it is answered, once; nothing waits for ever (no invalid end state);
  *   - answered 0: it took effect exactly once. Answered EEXIST or ENOENT: it took no effect, and when the worker
  *     looked the name was in the state that the answer says;
- *   - answered EIO: it was on the wire at two deaths, and took effect once or not at all.
+ *   - answered EIO: it was on the wire at two deaths or at a lie, and took effect once or not at all.
  * The one condition: the neighbour keeps away from the names of a request from the look at them for the entry to the
  * store of DONE (ghost `window`; over a death this lasts until the replay is done). The guest's kernel sees to that for the guest's
  * processes, by the lock of the directory; a process of the host that takes away the new name just then cannot be told
@@ -28,7 +32,8 @@
  *
  * Mutations, each of which must be found: -DNO_DONE, -DNO_EXECUTING (a store of the journal is left out), -DTORN (the
  * fields of an entry are changed while it still says DONE), -DNO_DRAIN (the dead worker's socket is not read to its
- * end), -DANY_ORDER (replays in another order than the requests were sent).
+ * end), -DANY_ORDER (replays in another order than the requests were sent), -DLIE_REPLAYED (after a lie, what was on the
+ * wire is sent again), -DEARLY (the next worker begins while a system call of the dead one hangs, which happens later).
  */
 #define N	2	/* requests = places of the journal */
 #define DEATHS	2
@@ -59,11 +64,20 @@ bool dead[WORKERS];
 byte lanes = 0;			/* the newest worker that the front has been told of */
 
 bool chosen;			/* kinds and names are */
+#ifdef EARLY
+byte pending = NOBODY;		/* whose system call has been entered */
+byte late = NOBODY;		/* and is not over although its worker is dead */
+#endif
 
 /* The front's view. */
 bool answered[N];
 mtype answer[N];
 byte on_wire[N];		/* deaths while it was on the wire */
+bool unknowable[N];		/* it was on the wire at a lie */
+bool lied;			/* by the present worker */
+bool kill_liar;			/* so the monitor has been told */
+byte deaths;
+bool may_lie = true;
 
 /* The system call of request t: one step. */
 inline change(t, result)
@@ -104,7 +118,12 @@ inline execute(t, p, result)
 #ifndef NO_EXECUTING
 	jstate[p] = EXECUTING;
 #endif
+#ifdef EARLY
+	pending = t;
+	d_step { change(t, result); pending = NOBODY };
+#else
 	system_call(t, result);
+#endif
 	store_done(t, p, result)
 }
 
@@ -176,6 +195,10 @@ end_idle:		req[me]?count, t0, t1, replay;
 			:: else -> break
 			od;
 			count = 0; t0 = 0; t1 = 0; q = 0; replay = false; r0 = 0; r1 = 0;
+#ifdef EARLY
+			late = pending;
+			pending = NOBODY;
+#endif
 			me++
 		}
 	};
@@ -208,8 +231,11 @@ inline counted(t)
 	if
 	:: !answered[t] ->
 		on_wire[t]++;
+#ifndef LIE_REPLAYED
+		unknowable[t] = lied;
+#endif
 		if
-		:: on_wire[t] == 2 -> answered[t] = true; answer[t] = EIO
+		:: on_wire[t] == 2 || unknowable[t] -> answered[t] = true; answer[t] = EIO
 		:: else -> skip
 		fi
 	:: else -> skip
@@ -223,7 +249,7 @@ inline check(t)
 	:: answer[t] == REFUSED ->
 		assert(effect[t] == 0 && kind[t] != EXCHANGE);
 		assert(flipped[t] || name[t] == (kind[t] == MAKE -> 1 : 0))
-	:: answer[t] == EIO -> assert(effect[t] <= 1 && on_wire[t] == 2)
+	:: answer[t] == EIO -> assert(effect[t] <= 1 && (on_wire[t] == 2 || unknowable[t]))
 	fi
 }
 
@@ -257,7 +283,10 @@ active proctype front()
 	fi;
 	do
 	:: answered[0] && answered[1] -> break
-	:: nempty(rep[me]) -> take(me)
+	:: nempty(rep[me]) && !lied -> take(me)
+	:: nempty(rep[me]) && may_lie && deaths < DEATHS ->
+		/* Dead already is dead enough; else it lives on until the monitor has heard of it. */
+		d_step { may_lie = false; lied = true; kill_liar = !dead[me] }
 	:: !both && answered[sent] && !answered[1 - sent] -> /* the next replay */
 		sent = 1 - sent;
 		req[me]!1, sent, NOBODY, true
@@ -265,7 +294,7 @@ active proctype front()
 #ifdef NO_DRAIN
 	:: dead[me] ->
 #else
-	:: dead[me] && empty(rep[me]) ->
+	:: dead[me] && (lied || empty(rep[me])) ->
 #endif
 		d_step {
 			if
@@ -280,6 +309,7 @@ active proctype front()
 		lanes > me;
 		d_step {
 			me++;
+			lied = false;
 			both = false;
 			sent = (answered[0] -> 1 : 0)
 		};
@@ -295,18 +325,29 @@ active proctype front()
 	check(1)
 }
 
-/* Kills up to DEATHS workers, whenever it likes. */
+/* Kills up to DEATHS workers, whenever it likes; a liar sooner or later. */
 active proctype killer()
 {
-	byte deaths;
-
 	chosen;
 end_calm:
 	do
-	:: deaths < DEATHS -> d_step { !dead[lanes] -> dead[lanes] = true; deaths++ }
-	:: deaths == DEATHS -> break
+	:: d_step { deaths < DEATHS && !kill_liar && !dead[lanes] -> dead[lanes] = true; deaths++ }
+	:: d_step { kill_liar -> dead[lanes] = true; kill_liar = false; deaths++ }
+	:: deaths == DEATHS && !kill_liar -> break
 	od
 }
+
+#ifdef EARLY
+active proctype hanging()
+{
+	mtype result;
+
+end_hanging:
+	do
+	:: d_step { late != NOBODY -> change(late, result); late = NOBODY }
+	od
+}
+#endif
 
 active proctype neighbour()
 {
