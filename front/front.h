@@ -64,7 +64,7 @@ struct request {
 	struct handle *h, *h2; /* references held */
 	uint64_t offset;
 	uint32_t size;
-	uint32_t ioflags; /* WRITE: RPC_IO_* */
+	uint32_t ioflags; /* WRITE: RPC_IO_*; STATX, LSEEK: flags, whence */
 	uint32_t marks; /* OPEN, CREATE: handles_setid_marks() before they were sent */
 	bool kill; /* a change: the caller has no CAP_FSETID */
 	size_t done_bytes;
@@ -81,6 +81,8 @@ struct request {
 		} lock;
 	} arg;
 	void (*run)(struct request *); /* in the pool; when it is no longer parked */
+	void (*ask)(struct request *); /* of ask_file() */
+	uint32_t wipes; /* of the session when it was popped */
 	int fd; /* to close in the pool */
 
 	/* park.c */
@@ -133,6 +135,7 @@ struct queue {
 	struct request *returned; /* from the pool, to be sent over a lane; under slot_lock */
 	_Atomic unsigned inflight; /* chains popped and not pushed */
 	_Atomic bool starved; /* waits for a slot */
+	unsigned asked; /* calls of ask_file() */
 	bool signal; /* something was pushed since the last vring_signal() by this thread */
 
 	/* FUSE */
@@ -154,7 +157,8 @@ struct session {
 	_Atomic bool inited;
 	/* FUSE_* flags that INIT granted and that are in force: SUBMOUNTS only if they are to be announced. */
 	_Atomic uint64_t enabled;
-	struct pace write_pace, flush_pace, lock_pace;
+	_Atomic uint32_t wipes; /* how often everything was forgotten */
+	struct pace write_pace, flush_pace, lock_pace, ask_pace;
 };
 
 static inline bool

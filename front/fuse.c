@@ -181,6 +181,7 @@ fuse_dispatch(struct queue *q, struct request *r)
 	const uint8_t *arg = q->inbuf + IN_HEADER;
 	int e;
 
+	r->wipes = atomic_load(&q->s->wipes);
 	e = decode(q, r, &op);
 	if (log_enabled(LOG_DEBUG))
 		log_debug("queue %u: %s (%u): inode %llu unique %llu pid %u", q->index,

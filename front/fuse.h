@@ -149,6 +149,11 @@ void open_how(const struct request *, uint32_t guest, uint32_t fuse_flags, struc
  * the guest have it. wronly: RPC_OPEN_READ_TOO was denied. Returns its fh.
  */
 uint64_t handle_open(struct request *, uint64_t node, uint32_t mode, bool wronly, int fd);
+/*
+ * fuse_file.c: Have run() ask the kernel about the donated file of r->h, and answer: at once, or in the pool where that took
+ * long lately: a server that is slow must not hold up the queue.
+ */
+void ask_file(struct request *, void (*run)(struct request *));
 /* fuse_open.c: The last reference may close a file, which may take long: then in the pool. */
 void handle_drop(struct handle *);
 

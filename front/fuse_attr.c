@@ -39,14 +39,16 @@ attr_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 /*
  * A donated file needs nobody's privileges: one statx here saves the way to the worker, which alone can translate ids.
  */
-static int
+static void
 getattr_here(struct request *r)
 {
 	struct statx x;
 	struct fuse_attr a = { 0 };
 
-	if (statx(r->h->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x) == -1)
-		return -errno;
+	if (statx(r->h->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x) == -1) {
+		reply_error(r, -errno);
+		return;
+	}
 	/* Set by the host or another guest: this guest knows of them now, and its writes shall keep them. */
 	if ((x.stx_mode & (S_ISUID | S_ISGID)) != 0)
 		atomic_store(&r->h->setid, true);
@@ -65,7 +67,6 @@ getattr_here(struct request *r)
 	a.gid = x.stx_gid;
 	a.blksize = x.stx_blksize;
 	reply_attr(r, &a);
-	return 0;
 }
 
 int
@@ -80,8 +81,10 @@ fuse_getattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	if ((in->getattr_flags & FUSE_GETATTR_FH) != 0) {
 		/* The reference does not look at fh: a wrong one is no error. */
 		r->h = handle_get(in->fh, r->in.nodeid);
-		if (r->h != NULL && r->h->fd >= 0 && (r->q->s->dev.flags & DEV_TRANSLATE) == 0)
-			return getattr_here(r);
+		if (r->h != NULL && r->h->fd >= 0 && (r->q->s->dev.flags & DEV_TRANSLATE) == 0) {
+			ask_file(r, getattr_here);
+			return 0;
+		}
 	}
 	e = lanes_add(r, RPC_GETATTR, attr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e == 0)

@@ -27,6 +27,30 @@ take_handle(struct request *r, uint64_t fh, int error_if_dir)
 	return r->h->dir ? error_if_dir : 0;
 }
 
+#define ASK_SAMPLE 8u /* while it is fast, the time of every eighth is taken */
+
+static void
+ask_timed(struct request *r)
+{
+	struct pace *pace = &r->q->s->ask_pace;
+	uint64_t start = pace_now();
+
+	r->ask(r);
+	pace_learn(pace, pace_now() - start);
+}
+
+void
+ask_file(struct request *r, void (*run)(struct request *))
+{
+	r->ask = run;
+	if (!pace_fast(&r->q->s->ask_pace))
+		pool_submit(r, ask_timed);
+	else if (r->q->asked++ % ASK_SAMPLE == 0)
+		ask_timed(r);
+	else
+		run(r);
+}
+
 static void
 flush_now(struct request *r)
 {
@@ -214,13 +238,23 @@ lseek_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 		reply_body(r, &out, sizeof(out));
 }
 
+static void
+lseek_here(struct request *r)
+{
+	off_t off = lseek(r->h->fd, (off_t)r->offset, (int)r->ioflags);
+	struct fuse_lseek_out out = { .offset = (uint64_t)off };
+
+	if (off == -1)
+		reply_error(r, -errno);
+	else
+		reply_body(r, &out, sizeof(out));
+}
+
 int
 fuse_lseek(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	const struct fuse_lseek_in *in = arg;
 	struct rpc_lseek *w;
-	struct fuse_lseek_out out;
-	off_t off;
 	int e;
 
 	(void)var;
@@ -229,11 +263,9 @@ fuse_lseek(struct request *r, const void *arg, const char *var, size_t varlen)
 	if (r->h == NULL)
 		return -EBADF;
 	if (r->h->fd >= 0) {
-		off = lseek(r->h->fd, (off_t)in->offset, (int)in->whence);
-		if (off == -1)
-			return -errno;
-		out.offset = (uint64_t)off;
-		reply_body(r, &out, sizeof(out));
+		r->offset = in->offset;
+		r->ioflags = in->whence;
+		ask_file(r, lseek_here);
 		return 0;
 	}
 	if (r->h->dir)

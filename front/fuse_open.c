@@ -112,6 +112,9 @@ handle_open(struct request *r, uint64_t node, uint32_t mode, bool wronly, int fd
 	/* Whoever marked the handles of some file while this was under way did not see this one: it may be of that file. */
 	if (handles_setid_marks() != r->marks)
 		atomic_store(&h->setid, true);
+	/* Nobody who was forgotten meanwhile will release it. */
+	if (atomic_load(&r->q->s->wipes) != r->wipes)
+		handle_unpublish(h);
 	return handle_fh(h);
 }
 
@@ -190,7 +193,7 @@ static int
 release(struct request *r, uint64_t fh)
 {
 	struct rpc_getattr *w;
-	struct stat st;
+	struct statx st;
 	int e;
 
 	r->h = handle_get(fh, r->in.nodeid);
@@ -204,8 +207,12 @@ release(struct request *r, uint64_t fh)
 			w->f = file_of(r->h, false);
 		return e;
 	}
-	/* The last close of an unlinked file frees its blocks: 100 ms and more for a large one. */
-	if (fstat(r->h->fd, &st) == 0 && st.st_nlink > 0)
+	/*
+	 * The last close of an unlinked file frees its blocks: 100 ms and more for a large one. What is known here will do, no
+	 * server is asked.
+	 */
+	if (statx(r->h->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &st) == 0 &&
+	    st.stx_nlink > 0)
 		reply_error(r, 0);
 	else
 		pool_submit(r, release_in_pool);

@@ -69,15 +69,17 @@ stamp(const struct statx_timestamp *t)
 }
 
 /* As GETATTR: a donated file needs nobody's privileges. */
-static int
-statx_here(struct request *r, uint32_t sync)
+static void
+statx_here(struct request *r)
 {
+	const int flags = AT_EMPTY_PATH | (int)r->ioflags;
 	struct abi_statx st;
 	struct statx x;
 
-	if (statx(r->h->fd, "", AT_EMPTY_PATH | (int)sync, STATX_BASIC_STATS | STATX_BTIME, &x) ==
-	    -1)
-		return -errno;
+	if (statx(r->h->fd, "", flags, STATX_BASIC_STATS | STATX_BTIME, &x) == -1) {
+		reply_error(r, -errno);
+		return;
+	}
 	/* As GETATTR: this guest knows of them now. */
 	if ((x.stx_mode & (S_ISUID | S_ISGID)) != 0)
 		atomic_store(&r->h->setid, true);
@@ -99,7 +101,6 @@ statx_here(struct request *r, uint32_t sync)
 	if ((st.mask & STATX_BTIME) != 0)
 		st.btime = stamp(&x.stx_btime);
 	reply_statx(r, &st);
-	return 0;
 }
 
 int
@@ -117,8 +118,11 @@ fuse_statx(struct request *r, const void *arg, const char *var, size_t varlen)
 	if ((in->getattr_flags & FUSE_GETATTR_FH) != 0) {
 		/* As GETATTR: a wrong one is no error. */
 		r->h = handle_get(in->fh, r->in.nodeid);
-		if (r->h != NULL && r->h->fd >= 0 && (r->q->s->dev.flags & DEV_TRANSLATE) == 0)
-			return statx_here(r, sync);
+		if (r->h != NULL && r->h->fd >= 0 && (r->q->s->dev.flags & DEV_TRANSLATE) == 0) {
+			r->ioflags = sync;
+			ask_file(r, statx_here);
+			return 0;
+		}
 	}
 	e = lanes_add(r, RPC_STATX, statx_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e == 0) {

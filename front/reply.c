@@ -141,13 +141,19 @@ int
 entry_to_fuse(struct request *r, const struct lane *l, struct fuse_entry_out *out,
     const struct rpc_entry_body *e)
 {
-	const struct rpc_forget1 f = { .node = e->node, .named = 1, .incarnation = l->incarnation };
+	struct rpc_forget1 f = { .node = e->node, .named = 1, .incarnation = l->incarnation };
 	int ret;
 
 	ret = nodes_named(e->node, l->incarnation);
 	if (ret != 0) {
 		forgets_add(r->q, &f);
 		return ret;
+	}
+	/* Nobody who was forgotten meanwhile will forget it. */
+	if (atomic_load(&r->q->s->wipes) != r->wipes) {
+		if (nodes_forget(e->node, 1, &f))
+			forgets_add(r->q, &f);
+		return -EIO;
 	}
 	memset(out, 0, sizeof(*out));
 	out->nodeid = e->node;

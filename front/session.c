@@ -29,6 +29,8 @@ void
 session_wipe(struct session *s)
 {
 	atomic_store(&s->inited, false);
+	/* First: what requests of before add to the tables from here on, they take out again. */
+	atomic_fetch_add(&s->wipes, 1);
 	handles_wipe();
 	nodes_wipe();
 	locks_wipe();

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,6 +107,54 @@ START_TEST(init_wipes)
 	rig_expect_error(-EIO);
 	rig_ask(FUSE_STATFS, NODE_ROOT, NULL, 0, NULL, 0);
 	rig_expect_error(-EBADF);
+} END_TEST
+
+/* Is this number free? */
+static bool
+is_closed(int fd)
+{
+	return fcntl(fd, F_GETFD) == -1 && errno == EBADF;
+}
+
+/*
+ * DESTROY or INIT come while something is on its way on another queue: nothing of that is left, no file stays open, and the
+ * worker hears that its inode is not known.
+ */
+START_TEST(forgotten_meanwhile)
+{
+	const uint32_t wipe = _i % 2 == 0 ? FUSE_DESTROY : FUSE_INIT, v7[4] = { 7, 38, 0, 0 };
+	struct fuse_create_in create = { .flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0600 };
+	struct fuse_open_in open_in = { .flags = O_RDWR };
+	struct {
+		struct rpc_entry_body e;
+		uint64_t more[2];
+	} made = { 0 };
+	struct rpc_opened opened = { .mode = S_IFREG | 0600 };
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	const struct rpc_forget1 *f;
+
+	rig_entry(&made.e, 99, S_IFREG | 0600);
+	if (_i < 2)
+		rig_ask(FUSE_OPEN, FILE_NODE, &open_in, sizeof(open_in), NULL, 0);
+	else if (_i < 4)
+		rig_ask(FUSE_CREATE, DIR_NODE, &create, sizeof(create), "new", 4);
+	else
+		rig_ask(FUSE_LOOKUP, DIR_NODE, NULL, 0, "new", 4);
+	rig_ask(wipe, 0, wipe == FUSE_INIT ? v7 : NULL, wipe == FUSE_INIT ? sizeof(v7) : 0, NULL, 0);
+	if (_i < 2)
+		ck_assert(fake_answer(&opened.h + 1, sizeof(opened) - sizeof(opened.h), NULL, 0, fd));
+	else
+		ck_assert(fake_answer(&made.e, _i < 4 ? sizeof(struct rpc_created) - sizeof(struct rpc_hdr) :
+		    sizeof(made.e), NULL, 0, _i < 4 ? fd : -1));
+	ck_assert(!nodes_known(99));
+	ck_assert(is_closed(fd) == (_i < 4));
+	rig_rpc(RPC_RESET);
+	ck_assert(fake_answer(NULL, 0, NULL, 0, -1));
+	if (_i < 2)
+		return;
+	forgets_flush(&fake.q);
+	f = rpc_x(RPC_REQUEST, rig_rpc(RPC_FORGET));
+	ck_assert(f->node == 99 && f->named == 1);
 } END_TEST
 
 START_TEST(destroy)
@@ -215,6 +264,7 @@ main(void)
 	tcase_add_test(session, init_major_8);
 	tcase_add_test(session, init_wipes);
 	tcase_add_test(session, destroy);
+	tcase_add_loop_test(session, forgotten_meanwhile, 0, 6);
 	tcase_add_test(session, no_reply);
 	tcase_add_test(session, forget);
 	tcase_add_test(session, batch_forget_short);
