@@ -14,7 +14,7 @@ static_assert(RPC_MSG_MAX == 16384 && RPC_BATCH_MAX == 64 && RPC_UNANSWERED_MAX 
 static_assert(RPC_NAME_MAX == 255 && RPC_TARGET_MAX == 4095 && RPC_XATTR_MAX == 255,
     "and the lengths of names");
 
-/* What the table cannot say. An operation without a text fails the build of the manual page. */
+/* What the table cannot say. tests/check (group man) finds an operation without a text. */
 static const char *const does[RPC_OP_END] = {
 	[RPC_LOOKUP] = "Find a name in a directory; the directory itself, or its parent.",
 	[RPC_FORGET] =
@@ -50,6 +50,10 @@ static const char *const does[RPC_OP_END] = {
 	[RPC_LSEEK] = "Find data or holes.",
 	[RPC_COPY] = "Copy between two open files.",
 	[RPC_SYNCFS] = "Make a whole file system durable.",
+	[RPC_STATX] = "Attributes with time of birth and inode flags.",
+	[RPC_FLAGS_GET] = "The inode flags.",
+	[RPC_FLAGS_SET] = "Change inode flags that concern the inode's own data alone.",
+	[RPC_TMPFILE] = "Make a regular file without a name and open it.",
 	[RPC_RESET] = "The session begins anew: nothing is known any more.",
 	[RPC_STATX] = "Attributes with the time of birth.",
 	[RPC_FLAGS_GET] = "The inode flags of chattr(1), or the project attributes.",
@@ -94,7 +98,7 @@ static void
 print_op(uint16_t nr, const struct rpc_op *op)
 {
 	printf(".It Cm %s Pq %u\n", op->name, nr);
-	print_sentences(does[nr]);
+	print_sentences(does[nr] != NULL ? does[nr] : "Not described.");
 	printf(".br\nRequest\n.Vt rpc_%s ,\n%u bytes", structs[nr].request, op->request);
 	if (op->xmax > 0)
 		printf(", up to %u elements of %u bytes", op->xmax, op->xsize);
@@ -126,11 +130,6 @@ main(void)
 
 		if (op == NULL)
 			continue;
-		if (does[nr] == NULL) {
-			fprintf(
-			    stderr, "mdoc-rpc: man/mdoc-rpc.c says nothing about %s\n", op->name);
-			return 1;
-		}
 		print_op(nr, op);
 	}
 	return fflush(stdout) == 0 ? 0 : 1;
