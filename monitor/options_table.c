@@ -171,7 +171,9 @@ const struct row options_rows[] = {
 	    .help = "How often an ended worker process is replaced.",
 	    .more =
 		"The worker process is the one with access to the files. The guest's requests "
-		"wait meanwhile, for some milliseconds; none is lost or done twice. More than N "
+		"wait meanwhile, for some milliseconds; none is lost or done twice. While a system "
+		"call of the old one hangs in a frozen or dead file system, they wait for that; a "
+		"warning is logged after a second. More than N "
 		"(at most 1000) ends within --worker-window end the daemon. "
 		"0: it is never replaced, and the monitor keeps fewer privileges." },
 	{ "worker-window", .arg = "SECONDS", .set = set_seconds, FIELD(worker_window),
