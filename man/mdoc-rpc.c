@@ -55,6 +55,7 @@ static const char *const does[RPC_OP_END] = {
 	[RPC_FLAGS_GET] = "The inode flags of chattr(1), or the project attributes.",
 	[RPC_FLAGS_SET] = "Change them.",
 	[RPC_TMPFILE] = "Make a regular file without a name and open it.",
+	[RPC_LOCKOPEN] = "Open a regular file once more, to be locked and nothing else.",
 };
 
 #define X(NAME, nr, req, rep, ...) [nr] = { #req, #rep },

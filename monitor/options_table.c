@@ -147,9 +147,11 @@ const struct row options_rows[] = {
 	{ "allow-direct-io", .set = set_flag, .flag = DEV_DIRECT_IO,
 	    .help = "Open files with O_DIRECT where the guest does." },
 	{ "posix-lock", .set = set_flag, .flag = DEV_POSIX_LOCK,
-	    .help = "Locks of fcntl(2) in the guest are locks on the host." },
+	    .help = "Locks of fcntl(2) in the guest are locks on the host.",
+	    .more = "Guests on one share, and processes of the host, then exclude each other. See "
+		    "LOCKS. Not with --fd-donation=never." },
 	{ "flock", .set = set_flag, .flag = DEV_FLOCK,
-	    .help = "Locks of flock(2) in the guest are locks on the host." },
+	    .help = "Locks of flock(2) in the guest are locks on the host.", .more = "Likewise." },
 	{ "fd-donation", .arg = "WHEN", .set = set_donation, .words = donation_words,
 	    .def = "always", .help = "Whether file data bypasses the worker." },
 	{ "front-user", .arg = "NAME", .set = set_string, FIELD(front_user),

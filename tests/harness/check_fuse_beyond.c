@@ -514,6 +514,64 @@ START_TEST(test_tmpfile_many)
 }
 END_TEST
 
+static void
+restart_with(const char *arg)
+{
+	const char *const args[] = { arg, NULL };
+
+	h_stop();
+	h_start(args);
+}
+
+START_TEST(test_readonly)
+{
+	struct fuse_copy_file_range_in in = { .len = 4 };
+	struct fc_statx_in sx = { 0 };
+	struct fc_statx_out out;
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	struct fsxattr x;
+	uint64_t node, fh, n;
+	uint32_t flags = 0;
+
+	restart_with("--readonly");
+	h_put("x", "data", 4);
+	node = open_name("x", false, &fh);
+	in.fh_in = in.fh_out = fh;
+	in.nodeid_out = node;
+	OK(fc_statx(&hc, node, &sx, &out));
+	ck_assert_uint_eq(out.stat.stx_size, 4);
+	OK(fc_getflags(&hc, node, fh, false, &flags));
+	OK(fc_getxflags(&hc, node, fh, false, &x));
+	FAILS(EROFS, fc_setflags(&hc, node, fh, false, flags));
+	FAILS(EROFS, fc_setxflags(&hc, node, fh, false, &x));
+	FAILS(EROFS, fc_copy_file_range_64(&hc, &in, node, &n));
+	FAILS(EROFS, fc_tmpfile(&hc, FC_ROOT, O_RDWR, 0600, &e, &o));
+}
+END_TEST
+
+/* Whoever it belongs to in the guest, asked by name or by an open file. */
+START_TEST(test_statx_translated)
+{
+	struct fc_statx_in in = { 0 };
+	struct fuse_open_out o;
+	struct fc_statx_out out;
+	uint64_t node;
+
+	restart_with("--translate-uid=host:1234:77:1");
+	h_put("x", "data", 4);
+	OK(chown(h_path("x"), 1234, 0));
+	node = h_node("x");
+	OK(fc_statx(&hc, node, &in, &out));
+	ck_assert_uint_eq(out.stat.stx_uid, 77);
+	OK(fc_open_file(&hc, node, O_RDWR, &o));
+	in.getattr_flags = FUSE_GETATTR_FH;
+	in.fh = o.fh;
+	OK(fc_statx(&hc, node, &in, &out));
+	ck_assert_uint_eq(out.stat.stx_uid, 77);
+}
+END_TEST
+
 TCase *
 check_fuse_beyond(void)
 {
@@ -532,5 +590,7 @@ check_fuse_beyond(void)
 	tcase_add_test(t, test_tmpfile);
 	tcase_add_test(t, test_tmpfile_lies);
 	tcase_add_test(t, test_tmpfile_many);
+	tcase_add_test(t, test_readonly);
+	tcase_add_test(t, test_statx_translated);
 	return t;
 }

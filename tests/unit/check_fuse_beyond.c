@@ -246,6 +246,7 @@ START_TEST(tmpfile_request)
 	ck_assert_uint_eq(q->uid, 1000);
 	ck_assert_uint_eq(q->gid, 1001);
 	ck_assert_uint_eq(q->mode, S_IFREG | 0640);
+	/* The guest has applied it: ACLs were not agreed on. */
 	ck_assert_uint_eq(q->umask, 0);
 	ck_assert_uint_eq(q->flags & O_ACCMODE, O_RDWR);
 	ck_assert_uint_eq(q->flags & (O_APPEND | O_CREAT), 0);
