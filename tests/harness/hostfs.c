@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -314,6 +315,24 @@ server(void *arg)
 	return NULL;
 }
 
+/* Where nothing has made the device node, one of our own for the moment. */
+static int
+open_device(void)
+{
+	char node[] = "/tmp/hostfs-XXXXXX";
+	int fd;
+
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd != -1 || errno != ENOENT || mkdtemp(node) == NULL)
+		return fd;
+	rmdir(node);
+	if (mknod(node, S_IFCHR | 0600, makedev(10, 229)) == -1)
+		return -1;
+	fd = open(node, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	unlink(node);
+	return fd;
+}
+
 int
 hostfs_mount(const char *path)
 {
@@ -321,7 +340,7 @@ hostfs_mount(const char *path)
 	int err;
 
 	hostfs_reset();
-	dev = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	dev = open_device();
 	stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (dev == -1 || stop_fd == -1)
 		return -errno;

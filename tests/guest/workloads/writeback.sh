@@ -4,11 +4,11 @@
 # usage: writeback.sh options|prepare|guest|verify    called by tests/guest/run, see there
 set -euo pipefail
 
-# once ENGINE: 32 MiB written in odd pieces and verified with an empty page cache
+# once ENGINE: 16 MiB written in odd pieces and verified with an empty page cache
 once()
 {
 	local job=(fio --minimal --thread --name="$1" --directory=. --ioengine="$1" --rw=randwrite --bs=5k
-	    --size=16M --numjobs=2 --group_reporting --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randseed=1)
+	    --size=8M --numjobs=2 --group_reporting --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randseed=1)
 
 	"${job[@]}" --do_verify=0 --end_fsync=1 >/tmp/fio.out
 	echo 1 >/proc/sys/vm/drop_caches
