@@ -387,9 +387,8 @@ take_answer(const struct vault_got *m, size_t len, size_t n, int *got, size_t ng
 	return used == ngot;
 }
 
-/* GET or FETCH: n ids in, fds and errors out. */
-static int
-ask(uint32_t op, const uint64_t *id, size_t n, int *fd, int *error)
+static void
+ask_once(uint32_t op, const uint64_t *id, size_t n, int *fd, int *error)
 {
 	struct vault_nodes q = { .h = { .op = op, .count = (uint32_t)n } };
 	struct vault_got m;
@@ -397,8 +396,6 @@ ask(uint32_t op, const uint64_t *id, size_t n, int *fd, int *error)
 	size_t ngot = VAULT_BATCH;
 	ssize_t len = 0;
 
-	if (n == 0 || n > VAULT_BATCH)
-		return -EINVAL;
 	memcpy(q.node, id, n * sizeof(*id));
 	pthread_mutex_lock(&get_lock);
 	r = msg_send(
@@ -410,6 +407,35 @@ ask(uint32_t op, const uint64_t *id, size_t n, int *fd, int *error)
 		fatalx("vault: no answer (%d, %zd)", r, len);
 	if (!take_answer(&m, (size_t)len, n, got, ngot, truncated != 0, fd, error))
 		fatalx("vault: bad answer");
+}
+
+/* Were there too many fds in flight for the vault to send one (or it would have sent all)? Says so as ENFILE. */
+static bool
+is_refused(size_t n, int *error)
+{
+	bool refused = false;
+
+	for (size_t i = 0; i < n; i++) {
+		refused = refused || error[i] == -ETOOMANYREFS;
+		if (error[i] == -ETOOMANYREFS)
+			error[i] = -ENFILE;
+	}
+	return refused;
+}
+
+/* GET or FETCH: n ids in, fds and errors out. */
+static int
+ask(uint32_t op, const uint64_t *id, size_t n, int *fd, int *error)
+{
+	if (n == 0 || n > VAULT_BATCH)
+		return -EINVAL;
+	for (int i = 0; i < SEND_TRIES; i++) {
+		ask_once(op, id, n, fd, error);
+		if (!is_refused(n, error))
+			break;
+		/* As in send_fds(). No fd has come. */
+		poll(NULL, 0, SEND_WAIT_MS);
+	}
 	return 0;
 }
 

@@ -534,6 +534,33 @@ overlay_setup(void)
 	rig_start();
 }
 
+/* Too many fds in flight, of whomever: the worker asks again, and in the end says what the guest knows as ENFILE. */
+START_TEST(vault_refuses)
+{
+	uint64_t node[2];
+	int64_t n;
+
+	for (unsigned i = 0; i < 2; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "known%u", i);
+		rig_host_file(name);
+		n = rig_lookup(1, name);
+		ck_assert_int_gt(n, 1);
+		node[i] = (uint64_t)n;
+	}
+	rig_flood();
+	rig.refuse = 20;
+	ck_assert_int_eq(rig_getattr(node[0], NULL), 0);
+	ck_assert_uint_eq(rig.refuse, 0);
+	rig_flood();
+	rig.refuse = 100000;
+	ck_assert_int_eq(rig_getattr(node[1], NULL), -ENFILE);
+	rig.refuse = 0;
+	ck_assert_int_eq(rig_getattr(node[1], NULL), 0);
+}
+END_TEST
+
 static void
 overlay_teardown(void)
 {
@@ -571,6 +598,7 @@ main(void)
 	rig_add_test(s, out_of_fds, no_room_setup, rig_teardown, 1);
 	rig_add_test(s, reuse, small_budget_setup, rig_teardown, 1);
 	rig_add_test(s, removed_but_known, small_budget_setup, rig_teardown, 1);
+	rig_add_test(s, vault_refuses, small_budget_setup, rig_teardown, 1);
 	rig_add_test(s, many_inodes, small_budget_setup, rig_teardown, 1);
 	return rig_run(s);
 }

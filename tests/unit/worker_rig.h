@@ -63,6 +63,7 @@ struct rig {
 	_Atomic unsigned pins, pin_messages, unpins, finds, found, holds, drops, fetches;
 	_Atomic unsigned unmounts, keeps;
 	_Atomic bool vault_full;	/* it says so when it is asked to KEEP */
+	_Atomic unsigned refuse;	/* so many questions are answered: too many fds are in flight */
 };
 
 extern struct rig rig;

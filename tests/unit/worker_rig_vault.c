@@ -307,6 +307,13 @@ vault_answer(const struct vault_nodes *q)
 			n++;
 	}
 	rig.gets++;
+	if (rig.refuse > 0) {
+		rig.refuse--;
+		while (n > 0)
+			close(fds[--n]);
+		for (unsigned i = 0; i < q->h.count; i++)
+			m.error[i] = m.error[i] != 0 ? m.error[i] : -ETOOMANYREFS;
+	}
 	rig.got += (unsigned)n;
 	if (msg_send(get_sock, &m, sizeof(m), fds, n, 0) != 0)
 		fprintf(stderr, "vault: answer lost\n");

@@ -27,6 +27,26 @@ enum { POSIX_USER = 1000, POSIX_OTHER = 1001, POSIX_GROUP = 2000 };
 /* A step that a check needs; where it fails, the whole program ends with a message. */
 #define NEED(expr) (posix_errno_reset(), (expr) ? (void)0 : posix_die(#expr, __FILE__, __LINE__))
 
+/*
+ * What the daemon cannot do because of who started it and where (posix --lacks): what is not to be had is checked to be
+ * refused where that is one call, and is left out, and counted, where it is a group of checks.
+ */
+enum posix_power {
+	POSIX_OWNERS,	/* files belong to more than one user and group */
+	POSIX_DEVICES,	/* device nodes can be made */
+	POSIX_LARGE_IDS, /* so can files of each number of a user */
+	POSIX_FSETID,	/* root's write does not clear set-id bits */
+	POSIX_POWERS
+};
+
+/* Is it there? If not, say that what is left out. */
+bool	posix_can(enum posix_power, const char *what);
+
+/* The call must fail with EPERM or EINVAL. */
+#define REFUSED(name, call) \
+	(posix_errno_reset(), posix_check((call) == -1 && (posix_errno_is(EPERM) || posix_errno_is(EINVAL)), (name), \
+	    #call " is refused", __LINE__))
+
 void	posix_errno_reset(void);
 bool	posix_errno_is(int error);
 bool	posix_check(bool ok, const char *name, const char *expr, int line);

@@ -1,10 +1,10 @@
 #!/bin/bash
-# git - a repository of 400 files in the share: init, add, commit, clone, gc, fsck.
+# git - a repository of 400 ($FILES) files in the share: init, add, commit, clone, gc, fsck.
 #
 # usage: git.sh options|prepare|guest|verify    called by tests/guest/run, see there
 set -euo pipefail
 
-export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+export GIT_CONFIG_GLOBAL=$WORK/gitconfig GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@example.org GIT_AUTHOR_DATE='1700000000 +0000'
 export GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@example.org GIT_COMMITTER_DATE='1700000000 +0000'
 
@@ -13,7 +13,7 @@ commits()
 (
 	git init -q -b main "$1"
 	cd "$1"
-	tar -C / -cf - --null -T "$WORK/git.files" | tar -xf -
+	tar -C / -cf - --null -T "$WORK/git.files" | tar --no-same-owner -xf -
 	git add .
 	git commit -q -m first
 	printf 'changed\n' >usr/changed
@@ -50,8 +50,10 @@ verify()
 case $1 in
 options) ;;
 prepare)
+	# Who owns the files is not git's business: with a daemon of a user it is root neither here nor in the guest.
+	printf '[safe]\n\tdirectory = *\n' >"$WORK/gitconfig"
 	cd /
-	{ find usr/include -type f -size -33k -print0 || true; } | head -z -n 400 >"$WORK/git.files"
+	{ find usr/include -type f -size -33k -print0 || true; } | head -z -n "${FILES:-400}" >"$WORK/git.files"
 	;;
 guest | verify) "$1" ;;
 esac
