@@ -2,7 +2,8 @@
 /*
  * READ and WRITE. A donated file: straight between the page cache and guest memory, no copy, no RPC. Reads try
  * RWF_NOWAIT in the queue thread; what the page cache does not have is finished in the pool, because a short read would
- * be the end of the file to the guest. Writes go where they were fast lately. Other files: over the lane and its arena.
+ * be the end of the file to the guest. Writes, and reads where there is no RWF_NOWAIT, go where they were fast lately.
+ * Other files: over the lane and its arena.
  * Runs in: front, queue threads and I/O pool.
  */
 #include <errno.h>
@@ -71,6 +72,9 @@ read_some(struct request *r, int flags)
 static bool
 read_loop(struct request *r, int flags)
 {
+	/* 0: how long it takes says nothing, because it does not block or is expected to. */
+	uint64_t start = flags == 0 && atomic_load(&r->h->no_nowait) ? pace_now() : 0;
+
 	while (r->done_bytes < r->size) {
 		ssize_t n = read_some(r, flags);
 
@@ -80,6 +84,7 @@ read_loop(struct request *r, int flags)
 			/* tmpfs, overlayfs: without the flag, here and from now on. */
 			atomic_store(&r->h->no_nowait, true);
 			flags = 0;
+			start = pace_now();
 			continue;
 		}
 		/* O_DIRECT has no way to go on behind an end of file that is not aligned. */
@@ -94,6 +99,8 @@ read_loop(struct request *r, int flags)
 			break;
 		r->done_bytes += (size_t)n;
 	}
+	if (start != 0)
+		pace_learn(&r->q->s->read_pace, pace_now() - start);
 	reply_in_place(r, r->done_bytes);
 	return true;
 }
@@ -102,6 +109,17 @@ static void
 read_in_pool(struct request *r)
 {
 	read_loop(r, 0);
+}
+
+static void
+read_donated(struct request *r)
+{
+	bool nowait = !atomic_load(&r->h->no_nowait);
+
+	/* O_DIRECT waits for the disk in any case. A slow file system must not hold up the queue (traps.md C20). */
+	if ((r->h->flags & O_DIRECT) != 0 || (!nowait && !pace_fast(&r->q->s->read_pace)) ||
+	    !read_loop(r, nowait ? RWF_NOWAIT : 0))
+		pool_submit(r, read_in_pool);
 }
 
 static void
@@ -138,10 +156,7 @@ fuse_read(struct request *r, const void *arg, const char *var, size_t varlen)
 	if (in->offset > INT64_MAX - (uint64_t)r->size)
 		return -EINVAL;
 	if (r->h->fd >= 0) {
-		/* O_DIRECT waits for the disk in any case. */
-		if ((r->h->flags & O_DIRECT) != 0 ||
-		    !read_loop(r, atomic_load(&r->h->no_nowait) ? 0 : RWF_NOWAIT))
-			pool_submit(r, read_in_pool);
+		read_donated(r);
 		return 0;
 	}
 	e = lanes_add(r, RPC_READ, read_lane_done, MAX(r->size, 1), NULL, 0, NULL, 0, NULL, 0, &w);

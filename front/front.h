@@ -158,7 +158,7 @@ struct session {
 	/* FUSE_* flags that INIT granted and that are in force: SUBMOUNTS only if they are to be announced. */
 	_Atomic uint64_t enabled;
 	_Atomic uint32_t wipes; /* how often everything was forgotten */
-	struct pace write_pace, flush_pace, lock_pace, ask_pace;
+	struct pace read_pace, write_pace, flush_pace, lock_pace, ask_pace;
 };
 
 static inline bool

@@ -274,6 +274,45 @@ START_TEST(test_flight)
 }
 END_TEST
 
+/* Once the host is known to be slow, a request that needs nothing of it overtakes one that waits for it. */
+START_TEST(test_overtaking)
+{
+	struct fuse_write_in in = { .size = 4096 };
+	static char data[4096];
+	struct fc_part parts[] = { { &in, sizeof(in) }, { data, sizeof(data) } };
+	const bool writing = _i % 2 == 1;
+	const uint32_t opcode = writing ? FUSE_WRITE : FUSE_READ, cap = writing ? 8 : 4096;
+	struct vring_desc sg[2];
+	struct fuse_open_out o;
+	uint64_t node, unique;
+	uint32_t id, used;
+	int head;
+
+	sf_begin(writing ? "C20: a slow WRITE" : "C20: a slow READ", planes[_i / 2], SF_HOSTFS, opcode);
+	hostfs_reset();
+	node = sf_node("f1");
+	SF_OK(sf_open(node, O_RDWR, 0, &o));
+	in.fh = o.fh;
+	hostfs.delay_ms = 50;
+	SF_OK(come_back(send_off(opcode, node, parts, writing ? 2 : 1, cap), cap));
+	hostfs.delay_ms = 300;
+	unique = send_off(opcode, node, parts, writing ? 2 : 1, cap);
+	sg[0] = (struct vring_desc){ .addr = hother.req_gpa,
+		.len = (uint32_t)fc_build(&hother, 4000, FC_ROOT, NULL, 0) };
+	sg[1] = (struct vring_desc){ .addr = hother.rep_gpa, .len = 16,
+		.flags = VRING_DESC_F_WRITE };
+	head = vmm_queue_add(hc.q, sg, 2, true);
+	ck_assert_int_ge(head, 0);
+	vmm_queue_kick(hc.q);
+	SF_OK(vmm_queue_wait(hc.q, hc.timeout_ms, &id, &used));
+	SF_EQ(id, head);
+	SF_OK(come_back(unique, cap));
+	hostfs_reset();
+	SF_OK(fc_release(&hc, node, o.fh));
+	sf_end();
+}
+END_TEST
+
 static pid_t
 process(const char *comm)
 {
@@ -560,6 +599,7 @@ check_surface_faults(void)
 	tcase_add_loop_test(t, test_error, 0, (int)countof(errors) * 2);
 	tcase_add_loop_test(t, test_direct_end, 0, 2);
 	tcase_add_loop_test(t, test_flight, 0, (int)countof(flights) * 2);
+	tcase_add_loop_test(t, test_overtaking, 0, 4);
 	SF_TCASE(t, test_kill, kills);
 	SF_TCASE(t, test_full, full);
 	tcase_add_test(t, test_room);

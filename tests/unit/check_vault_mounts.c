@@ -153,24 +153,15 @@ START_TEST(test_announced_again)
 }
 END_TEST
 
-START_TEST(test_other_ways_to_go)
+START_TEST(test_reset)
 {
 	const struct vault_hdr reset = { VAULT_RESET, 0 };
 
-	/* RESET */
 	announce();
 	rig_put_node(&r, 2, sub_mnt, sub_file(1));
 	rig_unmount(&r, sub_mnt);
 	ck_assert_int_eq(msg_send(r.put, &reset, sizeof(reset), NULL, 0, 0), 0);
 	ck_assert(can_unmount());
-	/* a node that becomes another one */
-	announce();
-	rig_put_node(&r, 2, sub_mnt, sub_file(1));
-	rig_unmount(&r, sub_mnt);
-	rig_make_file(&r, "file");
-	rig_put_node(&r, 2, r.mnt, rig_path_fd(&r, "file"));
-	ck_assert(can_unmount());
-	rig_assert_same(rig_get_node(&r, 2), rig_path_fd(&r, "file"));
 }
 END_TEST
 
@@ -312,7 +303,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_pinned_by_nodes);
 	tcase_add_test(t, test_announced_again);
-	tcase_add_test(t, test_other_ways_to_go);
+	tcase_add_test(t, test_reset);
 	tcase_add_test(t, test_next_worker);
 	tcase_add_test(t, test_many_mounts);
 	suite_add_tcase(s, t);
