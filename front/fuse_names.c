@@ -454,10 +454,17 @@ fuse_create(struct request *r, const void *arg, const char *var, size_t varlen)
 	return e != 0 ? e : create_send(r, RPC_CREATE, in, &m);
 }
 
-/* Linux (>= 6.2) sends a CREATE whose name is "/". */
+/*
+ * Linux (>= 6.1) sends a CREATE whose name is "/".
+ *
+ * Not one without any permissions: overlayfs asks for such when it is mounted, to see if its upper layer can do this. It
+ * would make its copies so, keep the dentry that has no name, and have FUSE look up that when the entry's time is over:
+ * every file that it copied were stale a second later.
+ */
 int
 fuse_tmpfile(struct request *r, const void *arg, const char *var, size_t varlen)
 {
+	const struct fuse_create_in *in = arg;
 	struct making m = { .has_groups = false };
 	const char *name;
 	size_t len;
@@ -466,5 +473,5 @@ fuse_tmpfile(struct request *r, const void *arg, const char *var, size_t varlen)
 	if ((e = fuse_name(RPC_K_TARGET, &var, &varlen, &name, &len)) != 0 ||
 	    (e = extensions(r->q->s, &m, var, varlen)) != 0)
 		return e;
-	return create_send(r, RPC_TMPFILE, arg, &m);
+	return (in->mode & 07777) == 0 ? -EOPNOTSUPP : create_send(r, RPC_TMPFILE, in, &m);
 }

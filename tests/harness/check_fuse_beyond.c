@@ -482,6 +482,10 @@ START_TEST(test_tmpfile_lies)
 	in.flags = ~0u;
 	FAILS(EINVAL, fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144));
 	in.flags = O_RDWR;
+	in.mode = S_IFREG;
+	FAILS(EOPNOTSUPP, fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144));
+	in.mode = S_IFREG | 0200;
+	OK(fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144));
 	hc.uid = hc.gid = 1000;
 	OK(chmod(h_path(""), 0755));
 	FAILS(EACCES, fc_call(&hc, FUSE_TMPFILE, FC_ROOT, parts, 2, 144));

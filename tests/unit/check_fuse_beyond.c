@@ -270,6 +270,10 @@ START_TEST(tmpfile_request)
 	rig_rpc(RPC_TMPFILE);
 	ck_assert(fake_answer_error(-EOPNOTSUPP));
 	rig_expect_error(-EOPNOTSUPP);
+	/* the question of overlayfs */
+	in.mode = S_IFREG;
+	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), "/", 2);
+	rig_expect_error(-EOPNOTSUPP);
 	fake.s.dev.flags |= DEV_READONLY;
 	rig_ask(FUSE_TMPFILE, DIR_NODE, &in, sizeof(in), "/", 2);
 	rig_expect_error(-EROFS);
