@@ -284,8 +284,6 @@ vault_store_put(struct vault_store *v, const struct vault_put1 *p, int *fd)
 		vault_table_remove(&v->table, e);
 	if (bad != NULL)
 		return lost == 0 ? bad : NULL;
-	if (e->kind != VAULT_FREE)
-		take_out(v, e);
 	if (lost != 0)
 		lose(e, lost);
 	else
