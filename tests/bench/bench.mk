@@ -2,7 +2,8 @@
 #
 # A load generator for virtio-fs daemons: ours and, where tests/bench/peers has made them, others.
 
-BENCH_LIB := $(filter-out tests/harness/harness.c,$(HARNESS_LIB)) $(sort $(wildcard tests/bench/*.c))
+BENCH_LIB := $(addprefix tests/harness/,vmm.c vmm_proc.c vmm_mem.c vmm_msg.c vmm_queue.c fuse_client.c fuse_ops.c \
+	fuse_ops_file.c) $(sort $(wildcard tests/bench/*.c))
 $(B)/tests/bench: $(call obj,$(BENCH_LIB))
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
