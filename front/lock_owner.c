@@ -377,6 +377,20 @@ lock_owner_try(struct lock_owner *o, const struct lock_want *w, bool granted)
 	return e;
 }
 
+/* Let go of all that it holds, also if somebody still waits on its open file. The owner is locked. */
+static void
+unlock_all(struct lock_owner *o)
+{
+	struct flock f = posix_lock(F_UNLCK, 0, LOCK_OFFSET_MAX);
+
+	if (o->key.kind == LOCK_POSIX)
+		(void)fcntl(o->file->fd, F_OFD_SETLK, &f);
+	else
+		(void)flock(o->file->fd, LOCK_UN);
+	atomic_fetch_sub(&nranges, o->ranges.n);
+	o->ranges.n = 0;
+}
+
 int
 lock_owner_wait(struct lock_owner *o, const struct lock_want *w)
 {
@@ -397,6 +411,11 @@ lock_owner_wait(struct lock_owner *o, const struct lock_want *w)
 	else
 		e = result(flock(file->fd, flock_operation(w->type)));
 	file_put(file);
+	pthread_mutex_lock(&o->lock);
+	/* What came after its end would stay for as long as somebody refers to it: a request whose ring is stopped. */
+	if (o->dead)
+		unlock_all(o);
+	pthread_mutex_unlock(&o->lock);
 	return e;
 }
 
@@ -452,20 +471,6 @@ bool
 lock_owners_any(void)
 {
 	return atomic_load_explicit(&nowners, memory_order_relaxed) > 0;
-}
-
-/* Let go of all that it holds, also if somebody still waits on its open file. The owner is locked. */
-static void
-unlock_all(struct lock_owner *o)
-{
-	struct flock f = posix_lock(F_UNLCK, 0, LOCK_OFFSET_MAX);
-
-	if (o->key.kind == LOCK_POSIX)
-		(void)fcntl(o->file->fd, F_OFD_SETLK, &f);
-	else
-		(void)flock(o->file->fd, LOCK_UN);
-	atomic_fetch_sub(&nranges, o->ranges.n);
-	o->ranges.n = 0;
 }
 
 void

@@ -449,6 +449,27 @@ START_TEST(cancelled)
 }
 END_TEST
 
+/* What a thread gets when everything is over already stays with nobody, though its request still refers to the owner. */
+START_TEST(got_too_late)
+{
+	const bool flocks = _i == 1;
+	const enum lock_kind kind = flocks ? LOCK_FLOCK : LOCK_POSIX;
+	struct lock_owner *o = owner(2, kind, O_RDWR);
+	struct waiting *p;
+	int fd = opened(O_RDWR);
+
+	ck_assert_int_eq(flocks ? lock_flock(1, F_WRLCK) : lock(1, F_WRLCK, 0, 9), 0);
+	p = begin_wait(0, 2, kind, F_WRLCK, 5, 20);
+	still_waits(p);
+	lock_owners_wipe();
+	/* Or it got it before its owner was reached: then the owner's end took it away. */
+	ck_assert_int_le(ended(p), 0);
+	ck_assert_int_eq(flocks ? flock(fd, LOCK_EX | LOCK_NB) : other(fd, F_OFD_SETLK, F_WRLCK, 0, 100), 0);
+	lock_owner_put(o);
+	close(fd);
+}
+END_TEST
+
 /* Far more than there are threads: all of them get it, one after the other. */
 START_TEST(many)
 {
@@ -626,6 +647,7 @@ main(void)
 	tcase_set_timeout(w, 60);
 	tcase_add_loop_test(w, waits, 0, 4);
 	tcase_add_test(w, cancelled);
+	tcase_add_loop_test(w, got_too_late, 0, 2);
 	tcase_add_test(w, many);
 	tcase_add_test(w, not_starved);
 	tcase_add_test(w, waits_through_a_change);
