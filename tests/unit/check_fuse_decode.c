@@ -115,6 +115,7 @@ valid_request(const struct op *o)
 	case FUSE_READ: case FUSE_READDIR: case FUSE_READDIRPLUS: arg[2] = 512; break;
 	case FUSE_WRITE: arg[2] = o->varlen; break;
 	case FUSE_SETXATTR: arg[0] = 4; break;		/* "val" and NUL */
+	case FUSE_TMPFILE: arg[0] = (uint64_t)0600 << 32; break;	/* the mode, which must not be 0 */
 	case FUSE_COPY_FILE_RANGE: case ABI_COPY_FILE_RANGE_64: arg[2] = FILE_NODE; arg[3] = file_fh; break;
 	case FUSE_IOCTL: arg[1] = (uint64_t)FS_IOC_GETFLAGS << 32; arg[3] = UINT64_C(4) << 32; break;
 	default: break;
