@@ -115,10 +115,12 @@ sf_stop(void)
 
 /* The requests of all rows come from root, laid out as Linux does, unless the row says otherwise. */
 static void
-reset_client(void)
+reset_client(uint32_t opcode)
 {
 	hc.uid = hc.gid = 0;
 	hc.pid = 4711;
+	/* SYNCFS waits for all that anybody has written to the host's disk. */
+	hc.timeout_ms = opcode == FUSE_SYNCFS ? 60000 : VMM_TIMEOUT_MS;
 	hc.layout = FC_KERNEL;
 	hc.indirect = (hv->acked & VIRTIO_F_INDIRECT) != 0;
 }
@@ -137,7 +139,7 @@ sf_begin(const char *name, const char *opts, enum sf_fs fs, uint32_t opcode)
 		start(opts, fs);
 	}
 	clean = false;
-	reset_client();
+	reset_client(opcode);
 	sf.dir = FC_ROOT;
 	sf.rel[0] = '\0';
 	if (fs == SF_HOSTFS)
