@@ -15,6 +15,7 @@
 #include "front/handles.h"
 #include "front/pool.h"
 
+#define READ_UNIT 4096u /* no page is smaller */
 #define OUT_HEADER sizeof(struct fuse_out_header)
 #define WRITE_HEADER (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 
@@ -98,6 +99,12 @@ read_loop(struct request *r, int flags)
 		if (n == 0)
 			break;
 		r->done_bytes += (size_t)n;
+		/*
+		 * File systems that know RWF_NOWAIT read from the page cache, and stop short of a page that is not there: what
+		 * ends within a page is the end of the file.
+		 */
+		if ((flags & RWF_NOWAIT) != 0 && (r->offset + r->done_bytes) % READ_UNIT != 0)
+			break;
 	}
 	if (start != 0)
 		pace_learn(&r->q->s->read_pace, pace_now() - start);

@@ -145,6 +145,7 @@ struct queue {
 	size_t nforgets, forgets_room;
 	uint64_t served; /* requests so far, for the log */
 	uint64_t forgotten; /* FORGET and BATCH_FORGET among them */
+	uint32_t nap_ns; /* how long to sleep while there is nothing else */
 };
 
 /* How long something took lately, to choose between doing it at once and in the pool. */

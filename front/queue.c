@@ -19,6 +19,8 @@
 #include "front/threads.h"
 
 #define DRAIN_MAX 64u /* chains taken before the lanes are looked at again */
+#define NAP_MIN_NS 30000u
+#define NAP_MAX_NS 1000000u
 
 void
 queue_wake(struct queue *q)
@@ -251,18 +253,27 @@ wait_for_work(struct queue *q, bool taking)
 
 /*
  * Nobody waits for a forgotten inode to be dropped. While the high priority queue brings nothing but forgets, it is looked
- * at once a millisecond, and neither the guest kicks nor the worker wakes anybody meanwhile.
+ * at once a millisecond, and neither the guest kicks nor the worker wakes anybody meanwhile; more often when they come
+ * so fast that the ring fills up.
  */
 static void
-nap(struct queue *q)
+nap(struct queue *q, uint64_t taken)
 {
 	struct pollfd p[] = {
 		{ .fd = q->wake_fd, .events = POLLIN },
 		{ .fd = q->revive_fd, .events = POLLIN },
 	};
-	const struct timespec ms = { .tv_nsec = 1000000 };
+	struct timespec t = { 0 };
 
-	if (ppoll(p, countof(p), &ms, NULL) == -1 && errno != EINTR)
+	if (taken * 4 > q->ring.num || taken >= DRAIN_MAX)
+		q->nap_ns = MAX(q->nap_ns / 4, NAP_MIN_NS);
+	else if (taken * 16 < q->ring.num)
+		q->nap_ns = MIN(q->nap_ns * 2, NAP_MAX_NS);
+	/* There is more. */
+	if (taken >= DRAIN_MAX && vring_available(&q->ring))
+		return;
+	t.tv_nsec = q->nap_ns;
+	if (ppoll(p, countof(p), &t, NULL) == -1 && errno != EINTR)
 		fatal("queue %u: ppoll", q->index);
 	if ((p[0].revents | p[1].revents) != 0)
 		atomic_store(&q->woken, true);
@@ -338,7 +349,7 @@ queue_main(void *arg)
 		signal_guest(q);
 		if (q->index == 0 && q->served > served &&
 		    q->served - served == q->forgotten - forgotten)
-			nap(q);
+			nap(q, q->served - served);
 		else
 			wait_for_work(q, taking);
 		signal_guest(q);
@@ -498,6 +509,7 @@ queue_new(struct device *d, struct session *s, unsigned index, struct lane **lan
 	q->lane = lanes;
 	q->nlanes = nlanes;
 	q->kick_fd = -1;
+	q->nap_ns = NAP_MAX_NS;
 	q->kick_poll.max = q->reply_poll.max = s->dev.busy_poll_us * 1000;
 	q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	q->revive_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

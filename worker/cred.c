@@ -26,6 +26,7 @@ static gid_t *my_groups;
 static size_t my_ngroups;
 static bool my_groups_unmapped; /* some, at least: they cannot be set again */
 static bool umask_shared;
+static _Thread_local mode_t umask_now; /* of this thread alone; 0 when it starts */
 static pthread_rwlock_t umask_lock = PTHREAD_RWLOCK_INITIALIZER;
 
 void
@@ -55,22 +56,31 @@ cred_share_umask(void)
 void
 cred_umask_begin(mode_t mask)
 {
+	mask &= 0777;
+	if (!umask_shared) {
+		/* Whatever the last one left: everything that makes a file comes by here. */
+		if (mask != umask_now)
+			umask(mask);
+		umask_now = mask;
+		return;
+	}
 	/* Only who has none need not be alone. */
-	if (umask_shared && mask == 0)
+	if (mask == 0)
 		pthread_rwlock_rdlock(&umask_lock);
-	else if (umask_shared)
+	else
 		pthread_rwlock_wrlock(&umask_lock);
 	if (mask != 0)
-		umask(mask & 0777);
+		umask(mask);
 }
 
 void
 cred_umask_end(mode_t mask)
 {
-	if (mask != 0)
+	if (!umask_shared)
+		return;
+	if ((mask & 0777) != 0)
 		umask(0);
-	if (umask_shared)
-		pthread_rwlock_unlock(&umask_lock);
+	pthread_rwlock_unlock(&umask_lock);
 }
 
 uid_t

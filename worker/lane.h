@@ -43,6 +43,7 @@ struct lane {
 	uint64_t forget[VAULT_BATCH];
 	unsigned nforgets;
 	struct journal journal;
+	uint8_t fresh; /* resolve_guess() */
 	int64_t began; /* ns; when what is collected began to wait */
 	struct mailbox_end mail;
 	bool met; /* the front has spoken: the mailbox is ours */

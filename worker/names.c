@@ -40,7 +40,7 @@ op_LOOKUP(struct lane *l, const struct rpc_hdr *h)
 	if (dir->type != S_IFDIR)
 		r = -ENOTDIR;
 	if (r == 0)
-		r = resolve_name(inode_fd(dir), rpc_name1(RPC_REQUEST, h), &in, &st);
+		r = resolve_guess(inode_fd(dir), rpc_name1(RPC_REQUEST, h), &l->fresh, &in, &st);
 	if (r == 0)
 		r = ops_reply_entry(l, h, in, dir, &st);
 	inode_put(dir);

@@ -24,6 +24,7 @@
 #define STATX_WANTED (STATX_BASIC_STATS | STATX_MNT_ID)
 #define MAKE_ROOM 16u /* fds to close when there are none left */
 #define TRIES 8
+#define FRESH_ENOUGH 4u
 
 /*
  * After a restart: held for reading from the question to the vault until its answer is in the table, for writing while
@@ -395,6 +396,13 @@ resolve_ahead_end(struct resolve_ahead *a)
 	a->n = 0;
 }
 
+/* Has a reply named it before? The first one that does entrusts it to the vault. */
+static bool
+is_met(const struct inode *in)
+{
+	return inode_has(in, INODE_VAULTED | INODE_PRIVATE);
+}
+
 int
 resolve_new_name(int dirfd, const char *name, struct inode **in, struct statx *st)
 {
@@ -405,6 +413,23 @@ resolve_new_name(int dirfd, const char *name, struct inode **in, struct statx *s
 	else
 		fd = open_beneath(dirfd, name, O_PATH, 0);
 	return fd < 0 ? fd : claim_fd(fd, false, in, st);
+}
+
+int
+resolve_guess(int dirfd, const char *name, uint8_t *fresh, struct inode **in, struct statx *st)
+{
+	int r;
+
+	if (*fresh < FRESH_ENOUGH) {
+		r = resolve_name(dirfd, name, in, st);
+		if (r == 0)
+			*fresh = is_met(*in) ? 0 : *fresh + 1;
+		return r;
+	}
+	r = resolve_new_name(dirfd, name, in, st);
+	if (r == 0 && is_met(*in))
+		*fresh = 0;
+	return r;
 }
 
 int

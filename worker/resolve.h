@@ -41,6 +41,12 @@ void resolve_batch(void *msg);
  * attributes.
  */
 int resolve_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
+/*
+ * The same where look-ups come in series: *fresh counts those in a row that met inodes unknown here, and then the order is
+ * turned round: opened at once, without a statx that would find nothing.
+ */
+int resolve_guess(int dirfd, const char *name, uint8_t *fresh, struct inode **in,
+    struct statx *st) ATTR_MUSTCHECK;
 /* The same without trying the hot path first, for names that are probably new. */
 int resolve_new_name(int dirfd, const char *name, struct inode **, struct statx *) ATTR_MUSTCHECK;
 /* The same for the inode of an open fd (not taken over) of a file just made. */
