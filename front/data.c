@@ -100,10 +100,11 @@ read_loop(struct request *r, int flags)
 			break;
 		r->done_bytes += (size_t)n;
 		/*
-		 * File systems that know RWF_NOWAIT read from the page cache, and stop short of a page that is not there: what
-		 * ends within a page is the end of the file.
+		 * From the page cache, RWF_NOWAIT stops short of a page that is not there: what ends within a page is the end of
+		 * the file. Not so past the cache, where any block may be the last that needs no waiting.
 		 */
-		if ((flags & RWF_NOWAIT) != 0 && (r->offset + r->done_bytes) % READ_UNIT != 0)
+		if ((flags & RWF_NOWAIT) != 0 && (r->h->flags & O_DIRECT) == 0 &&
+		    (r->offset + r->done_bytes) % READ_UNIT != 0)
 			break;
 	}
 	if (start != 0)
