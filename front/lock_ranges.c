@@ -75,7 +75,7 @@ join(struct lock_ranges *s, uint32_t i)
 void
 lock_ranges_set(struct lock_ranges *s, uint64_t start, uint64_t end, uint32_t type, uint32_t pid)
 {
-	struct lock_range by[3];
+	struct lock_range by[3] = { { .start = 0 } };
 	uint32_t from = find(s, start), to = from, n = 0;
 
 	while (to < s->n && s->r[to].start <= end)

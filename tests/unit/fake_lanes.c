@@ -181,7 +181,10 @@ request_unpark(struct request *r)
 {
 	REQUIRE(fake.parked > 0);
 	fake.parked--;
-	r->internal |= fake.guest_gone;
+	if (fake.guest_gone) {
+		free_segments(r);
+		r->internal = true;
+	}
 	return true;
 }
 
