@@ -143,7 +143,8 @@ struct queue {
 	uint8_t *bulk; /* RPC_IO_MAX: private copy of a directory listing or value */
 	struct rpc_forget1 *forgets; /* not sent yet */
 	size_t nforgets, forgets_room;
-	uint64_t served; /* requests so far, for the log */
+	/* Requests so far, for the log; counted by the queue thread alone. */
+	_Atomic uint64_t served;
 	uint64_t forgotten; /* FORGET and BATCH_FORGET among them */
 	uint32_t nap_ns; /* how long to sleep while there is nothing else */
 };

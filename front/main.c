@@ -95,10 +95,12 @@ prepare_locks(void)
 static void
 report(void)
 {
-	for (unsigned i = 0; i < NQUEUES; i++)
-		if (device.queue[i]->served > 0)
-			log_debug("queue %u: %llu requests", i,
-			    (unsigned long long)device.queue[i]->served);
+	for (unsigned i = 0; i < NQUEUES; i++) {
+		unsigned long long n = atomic_load(&device.queue[i]->served);
+
+		if (n > 0)
+			log_debug("queue %u: %llu requests", i, n);
+	}
 }
 
 int

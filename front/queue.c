@@ -148,7 +148,9 @@ drain(struct queue *q)
 			slot_put(q, r);
 			break;
 		}
-		q->served++;
+		atomic_store_explicit(&q->served,
+		    atomic_load_explicit(&q->served, memory_order_relaxed) + 1,
+		    memory_order_relaxed);
 		atomic_fetch_add(&q->inflight, 1);
 		fuse_dispatch(q, r);
 	}

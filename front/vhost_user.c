@@ -242,8 +242,12 @@ vhost_user_serve(struct device *dev, int sock, int control)
 	} while (rc == 0);
 
 	for (unsigned q = 0; q < NQUEUES; q++) {
+		bool runs = device_running(dev, q);
+
 		device_abandon(dev, q);
-		fd_close(&s.ring[q].kick_fd);
+		/* The thread of one that runs may be looking at it: it stays until the process ends, which is next. */
+		if (!runs)
+			fd_close(&s.ring[q].kick_fd);
 	}
 	fd_close(&s.backend_fd);
 	return rc == IO_BAD ? VHOST_BAD : VHOST_EOF;

@@ -267,18 +267,28 @@ static bool
 log_says_restart(void *arg)
 {
 	(void)arg;
-#ifdef SANITIZE
-	/* The sanitizer takes the signal and exits. */
-	return vmm_log_has(hv, "a new one serves after");
-#else
 	return vmm_log_has(hv, "signal 11 (SIGSEGV)") && vmm_log_has(hv, "a new one serves after");
-#endif
+}
+
+/* The signal is meant to be one: it is not a sanitizer's to report. */
+static void
+leave_segv_alone(const char *options)
+{
+	const char *old = getenv(options);
+	char value[256];
+
+	snprintf(value, sizeof(value), "%s:handle_segv=0", old != NULL ? old : "");
+	setenv(options, value, 1);
 }
 
 START_TEST(one_line_a_death)
 {
-	pid_t pid = restart_worker();
+	pid_t pid;
 
+	leave_segv_alone("ASAN_OPTIONS");
+	leave_segv_alone("TSAN_OPTIONS");
+	restart_start_opts(NULL);
+	pid = restart_worker();
 	OK(segv_inject(pid));
 	restart_wait(pid);
 	ck_assert(h_serves(&hc));

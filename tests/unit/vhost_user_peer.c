@@ -27,10 +27,12 @@ struct queue { int unused; };
 struct device dev;
 struct vring rings[NQUEUES];
 static struct queue queues[NQUEUES];
-bool running[NQUEUES];
+_Atomic bool running[NQUEUES];
+static int kick[NQUEUES]; /* of those that run */
 int sock, memfd, control[2];
 
-static char calls[512];			/* what the device was told, since the last peer_told() */
+static char calls[512];			/* what the device was told, since the last peer_told(); under the lock */
+static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
 static int server_sock, before;
 static bool joined;
 static enum vhost_end ended;
@@ -41,9 +43,12 @@ static pthread_t server;
 static void
 note(const char *what, unsigned q)
 {
-	size_t n = strlen(calls);
+	size_t n;
 
+	pthread_mutex_lock(&calls_lock);
+	n = strlen(calls);
 	snprintf(calls + n, sizeof(calls) - n, "%s%u ", what, q);
+	pthread_mutex_unlock(&calls_lock);
 }
 
 bool
@@ -64,6 +69,7 @@ device_start(struct device *d, unsigned q, int kick_fd)
 		note("WRONG", q);
 	note("start", q);
 	running[q] = true;
+	kick[q] = kick_fd;
 	return 0;
 }
 
@@ -92,6 +98,9 @@ device_resume(struct device *d)
 void
 device_abandon(struct device *d, unsigned q)
 {
+	/* The process ends next, and its fds with it. */
+	if (running[q])
+		fd_close(&kick[q]);
 	device_stop(d, q);
 	device_set_call(d, q, -1);
 }
@@ -156,11 +165,11 @@ begin(void)
 	before = count_fds();
 	log_init(no_log, LOG_DEBUG);
 	memset(&dev, 0, sizeof(dev));
-	memset(running, 0, sizeof(running));
 	calls[0] = '\0';
 	dev.has_tag = true;
 	memcpy(dev.tag, "share", 5);
 	for (unsigned q = 0; q < NQUEUES; q++) {
+		running[q] = false;
 		vring_init(&rings[q]);
 		dev.ring[q] = &rings[q];
 		dev.queue[q] = &queues[q];
@@ -291,10 +300,14 @@ peer_told(uint32_t request, const void *payload, uint32_t size, int fd)
 {
 	static char copy[sizeof(calls)];
 
+	pthread_mutex_lock(&calls_lock);
 	calls[0] = '\0';
+	pthread_mutex_unlock(&calls_lock);
 	peer_send(request, VU_VERSION, payload, size, &fd, fd != -1);
 	ck_assert_msg(peer_alive(), "request %u", request);
+	pthread_mutex_lock(&calls_lock);
 	strcpy(copy, calls);
+	pthread_mutex_unlock(&calls_lock);
 	return copy;
 }
 

@@ -22,7 +22,7 @@
 
 extern struct device dev;
 extern struct vring rings[NQUEUES];
-extern bool running[NQUEUES];
+extern _Atomic bool running[NQUEUES];
 extern int sock, memfd, control[2];	/* ours: sock and control[0] */
 
 /* Fixture: a fresh session with the tag "share". */
