@@ -51,7 +51,6 @@ check_migration(const struct options *o)
 int
 options_check(const struct options *o)
 {
-
 	for (size_t i = 0; i < countof(deprecated); i++)
 		if ((o->deprecated & deprecated[i].bit) != 0)
 			log_warn("%s", deprecated[i].text);
