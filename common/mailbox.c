@@ -41,6 +41,7 @@ reset_half(struct mailbox_half *h)
 	store(&h->sent, 0);
 	store(&h->letters, 0);
 	store(&h->taken, 0);
+	store(&h->heard, 0);
 }
 
 void
@@ -50,7 +51,7 @@ mailbox_reset(struct mailbox_end *e)
 		return;
 	reset_half(e->out);
 	reset_half(e->in);
-	e->sent = e->taken = e->letters_sent = e->letters_seen = 0;
+	e->sent = e->taken = e->letters_sent = e->letters_seen = e->heard = 0;
 }
 
 int
@@ -106,6 +107,19 @@ mailbox_seen(struct mailbox_end *e, bool none)
 	if (e->in == NULL)
 		return;
 	e->letters_seen = none ? load(&e->in->letters) : e->letters_seen + 1;
+}
+
+void
+mailbox_hear(struct mailbox_end *e)
+{
+	if (e->in != NULL)
+		store(&e->in->heard, ++e->heard);
+}
+
+bool
+mailbox_heard(const struct mailbox_end *e, uint32_t nth)
+{
+	return e->out == NULL || (int32_t)(load(&e->out->heard) - nth) >= 0;
 }
 
 void

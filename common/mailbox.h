@@ -15,6 +15,7 @@ struct mailbox_end {
 	struct mailbox_half *out, *in; /* NULL: there is none, the socket carries everything */
 	uint32_t sent, taken; /* ours of out, and of in */
 	uint32_t letters_sent, letters_seen;
+	uint32_t heard; /* of in */
 };
 
 /* memory: MAILBOX_SIZE bytes, or NULL. front: which end this is. */
@@ -57,6 +58,11 @@ mailbox_has_letter(const struct mailbox_end *e)
 ssize_t mailbox_take(struct mailbox_end *, void *buf, size_t size) ATTR_MUSTCHECK;
 /* The socket gave a message, or (none) had nothing in spite of mailbox_has_letter(). */
 void mailbox_seen(struct mailbox_end *, bool none);
+
+/* A message was received, on whichever way. */
+void mailbox_hear(struct mailbox_end *);
+/* Has the other side received the nth message that was sent to it (from 1, both ways counted)? */
+bool mailbox_heard(const struct mailbox_end *, uint32_t nth);
 
 /* Say that we look at the mailbox from now on. */
 void mailbox_wake(struct mailbox_end *);

@@ -126,11 +126,12 @@ lane_asleep(struct lane *l)
 }
 
 bool
-lane_post(struct lane *l, const void *msg, size_t len)
+lane_post(struct lane *l, uint8_t i, const void *msg, size_t len)
 {
 	struct rpc_batch bell;
 	int r;
 
+	l->nth[i] = ++l->posted;
 	lane_awake(l);
 	r = mailbox_put(&l->mail, msg, len);
 	if (r == 0)
@@ -166,5 +167,5 @@ lane_send(struct lane *l)
 	}
 	l->inflight += l->b.count;
 	l->b.count = 0;
-	return lane_post(l, head, n);
+	return lane_post(l, l->tx_msg, head, n);
 }

@@ -25,11 +25,13 @@ struct lane {
 	uint8_t tx_msg; /* which message b will be */
 	unsigned inflight; /* requests sent and not answered */
 	struct mailbox_end mail;
+	uint32_t posted; /* messages to this worker */
 	uint16_t cpu; /* where the worker's thread ran when it answered last */
 	bool awake; /* what the mailbox says of us */
 	/* Messages out. Their bytes stay until all is answered: the next worker may have to hear them again. */
 	uint8_t *tx[RPC_UNANSWERED_MAX]; /* RPC_MSG_MAX each */
 	uint64_t sent_ns[RPC_UNANSWERED_MAX]; /* CLOCK_MONOTONIC */
+	uint32_t nth[RPC_UNANSWERED_MAX]; /* which of all messages to this worker */
 	uint16_t total[RPC_UNANSWERED_MAX]; /* requests in it */
 	uint16_t left[RPC_UNANSWERED_MAX]; /* not yet answered; 0 = free */
 	uint64_t used[ARENA_PAGES / 64]; /* a bit a page */
@@ -62,8 +64,11 @@ bool lane_has_room(const struct lane *);
 /* Begin a message if none is; lane_has_room() was true. */
 void lane_begin(struct lane *);
 
-/* Hand a message to the worker, by the mailbox or the socket. A worker that is gone shows at the next receive. */
-bool lane_post(struct lane *, const void *msg, size_t len);
+/*
+ * Hand what tx[i] holds, or a part of it, to the worker, by the mailbox or the socket. A worker that is gone shows at the
+ * next receive.
+ */
+bool lane_post(struct lane *, uint8_t i, const void *msg, size_t len);
 /* Look at the mailbox from now on; or only at the socket, unless (false) something has come. */
 void lane_awake(struct lane *);
 bool lane_asleep(struct lane *) ATTR_MUSTCHECK;

@@ -44,7 +44,7 @@ lane_replay_next(struct queue *q, struct lane *l)
 			head->cpu = (uint16_t)sched_getcpu();
 			r->on_wire = true;
 			l->sent_ns[l->replay_msg] = pace_now();
-			if (!lane_post(l, head, head->len))
+			if (!lane_post(l, l->replay_msg, head, head->len))
 				restart_broken(l, BROKEN_CLOSED);
 			return;
 		}
@@ -64,7 +64,10 @@ is_unknowable(const struct lane *l, const struct request *r)
 		(r->op == RPC_WRITE && (r->ioflags & RPC_IO_APPEND) != 0));
 }
 
-/* All that the dead worker left: count its death against what was on the wire. */
+/*
+ * All that the dead worker left: count its death against what it had received. What came too late for it, when death follows
+ * death, has done nothing.
+ */
 static void
 count_death(struct queue *q, struct lane *l, struct resumed *sum)
 {
@@ -79,8 +82,8 @@ count_death(struct queue *q, struct lane *l, struct resumed *sum)
 			if (r == NULL)
 				continue;
 			was = r->on_wire;
-			if (was) {
-				r->on_wire = false;
+			r->on_wire = false;
+			if (was && (l->lied || mailbox_heard(&l->mail, l->nth[i]))) {
 				r->deaths++;
 				sum->ops |= UINT64_C(1) << (r->op % 64);
 			}
@@ -106,6 +109,7 @@ revive(struct queue *q, struct lane *l, uint64_t next, struct resumed *sum)
 		fatalx("lane %u: a new worker, but the old one has not ended", l->index);
 	count_death(q, l, sum);
 	mailbox_reset(&l->mail);
+	l->posted = 0;
 	l->awake = false;
 	fd_close(&l->sock);
 	l->sock = (int)(uint32_t)next - 1;
