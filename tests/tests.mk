@@ -79,15 +79,16 @@ HARNESS_check_idle := tests/bench/usage.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
 HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_locks check_surface check_hostile check_idle check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
 
-# name, folder, sources beside its own
+comma := ,
+# name, folder, sources beside its own, flags of the linker
 define test_program
 $(B)/tests/$(1): $(call obj,tests/$(2)/$(1).c $(3))
 	@mkdir -p $$(@D)
 	@echo "  LD    $$@"
-	$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS_CHECK) $$(LIBS_PROC)
+	$(Q)$$(CC) $$(LDFLAGS_ALL) $(4) -o $$@ $$^ $$(LIBS_CHECK) $$(LIBS_PROC)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call test_program,$(t),unit,$(UNIT_$(t)))))
-$(foreach t,$(HARNESS_TESTS),$(eval $(call test_program,$(t),harness,$(call harness_srcs,$(t)))))
+$(foreach t,$(HARNESS_TESTS),$(eval $(call test_program,$(t),harness,$(call harness_srcs,$(t)),-Wl$(comma)--wrap=_ck_assert_failed)))
 
 define fuzzer
 $(B)/tests/$(1): $(call obj,tests/fuzz/$(1).c tests/fuzz/main.c $(FUZZ_$(1)))
