@@ -260,7 +260,7 @@ wait_for_work(struct queue *q, bool taking)
 	struct poller *p = lanes_inflight(q) > 0 ? &q->reply_poll : &q->kick_poll;
 	struct poll_wait w = { 0 };
 
-	if (!has_work(q, kicks) && (p->window == 0 || !look_for_work(q, p, kicks, &w))) {
+	if (!has_work(q, kicks) && (!poller_may_look(p) || !look_for_work(q, p, kicks, &w))) {
 		poller_sleep(p, &w);
 		sleep_until_work(q, kicks);
 	}
