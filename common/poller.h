@@ -16,13 +16,21 @@
 #include <time.h>
 
 #define POLLER_FIRST_NS 10000u
-#define POLLER_CROWDED_NS \
-	40000u /* a yield that took so long was wanted by somebody with work of its own */
 #define POLLER_LOOKS 32u /* at memory, between yields */
+/*
+ * A yield that took so long was used by somebody with work of its own, and so will the next one be: do not look for a
+ * while. (Where it was the peer, its requests take so long that looking for them gains little.)
+ */
+#define POLLER_CROWDED_NS 100000u
+#define POLLER_OFF_MIN_NS 5000000u
+#define POLLER_OFF_MAX_NS 160000000u
 
 struct poller {
 	uint32_t max; /* ns, --busy-poll-us; 0 = always sleep */
 	uint32_t window; /* ns, to look now */
+	bool off; /* until then */
+	uint32_t off_ns; /* how long it was off last */
+	uint64_t off_until;
 };
 
 /* One wait. */
@@ -60,7 +68,28 @@ poller_looks(bool same_cpu)
 	return same_cpu ? 1 : POLLER_LOOKS;
 }
 
-/* Offer the CPU. Returns false if it is time to sleep: the window is over, or others need the CPU. */
+/* Is it worth looking now? */
+static inline bool
+poller_may_look(struct poller *p)
+{
+	if (p->off && poller_now() >= p->off_until)
+		p->off = false;
+	return p->window != 0 && !p->off;
+}
+
+static inline void
+poller_turn_off(struct poller *p, uint64_t now)
+{
+	/* Soon after the last time: for longer. */
+	if (p->off_ns != 0 && now - p->off_until < 4 * (uint64_t)p->off_ns)
+		p->off_ns = p->off_ns < POLLER_OFF_MAX_NS / 2 ? p->off_ns * 2 : POLLER_OFF_MAX_NS;
+	else
+		p->off_ns = POLLER_OFF_MIN_NS;
+	p->off_until = now + p->off_ns;
+	p->off = true;
+}
+
+/* Nothing has come: offer the CPU. Returns false if it is time to sleep: the window is over, or others need the CPU. */
 static inline bool
 poller_yield(struct poller *p, struct poll_wait *w)
 {
@@ -71,7 +100,7 @@ poller_yield(struct poller *p, struct poll_wait *w)
 	sched_yield();
 	now = poller_now();
 	if (now - w->last > POLLER_CROWDED_NS) {
-		p->window /= 2;
+		poller_turn_off(p, now);
 		w->crowded = true;
 		return false;
 	}

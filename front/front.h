@@ -119,9 +119,9 @@ struct queue {
 	uint16_t stopped_at; /* next_avail then */
 
 	/* lanes */
-	struct lane **lane;
-	unsigned nlanes;
-	unsigned pack; /* the lane being filled */
+	struct lane **lane; /* [0] is its own, the others are borrowed */
+	unsigned nlanes, lanes_max;
+	uint64_t turn_ns; /* CLOCK_MONOTONIC when it was first asked for in this turn, or 0 */
 	uint32_t service_ns; /* moving average of a request's time on a lane */
 	uint8_t *rx; /* RPC_MSG_MAX */
 	int revive_fd; /* eventfd: new sockets wait in next_sock of the lanes */
@@ -131,7 +131,7 @@ struct queue {
 	struct iovec *iovs; /* SLOTS_MAX * VRING_SEGS_MAX, pages touched only when used */
 	pthread_mutex_t slot_lock;
 	struct request *free;
-	unsigned nfree;
+	unsigned nfree, nslots; /* free, the never used included; ever used */
 	struct request *returned; /* from the pool, to be sent over a lane; under slot_lock */
 	_Atomic unsigned inflight; /* chains popped and not pushed */
 	_Atomic bool starved; /* waits for a slot */
@@ -169,9 +169,9 @@ session_has(const struct session *s, uint64_t flag)
 	return (atomic_load_explicit(&s->enabled, memory_order_relaxed) & flag) != 0;
 }
 
-/* queue.c: Create a queue and its thread; lanes are its own. Before the seal. Ends the process on failure. */
+/* queue.c: Create a queue and its thread; it may have up to lanes_max lanes. Before the seal. Ends the process on failure. */
 struct queue *
-queue_new(struct device *, struct session *, unsigned index, struct lane **lanes, unsigned nlanes);
+queue_new(struct device *, struct session *, unsigned index, struct lane *own, unsigned lanes_max);
 
 /* queue.c: A request of the front itself; never NULL (waits on the lanes when it must). Queue thread only. */
 struct request *queue_internal_request(struct queue *);
@@ -217,6 +217,8 @@ struct lanes_sleep {
 int lanes_sleep(struct queue *, struct lanes_sleep *) ATTR_MUSTCHECK;
 void lanes_woken(struct queue *, struct lanes_sleep *);
 void lanes_wait(struct queue *);
+/* lanes.c: Before a longer sleep: give back the lanes that are not needed. */
+void lanes_give_back(struct queue *);
 unsigned lanes_inflight(const struct queue *);
 /* lanes.c: Take every message of a lane whose worker has ended; then it is dead. */
 void lanes_drain(struct queue *, struct lane *);
@@ -228,6 +230,8 @@ void lanes_fail(struct queue *, struct request *, int error);
 
 /* replay.c: Take over the new sockets that wait for this queue's lanes, and begin to send again what was unanswered. */
 void lanes_revive(struct queue *);
+/* replay.c: A lane was borrowed: let it lead to the present worker. */
+void lane_adopt(struct queue *, struct lane *);
 /* replay.c: The lane replays and nothing of it is on the wire: send the next one. */
 void lane_replay_next(struct queue *, struct lane *);
 

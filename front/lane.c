@@ -158,7 +158,8 @@ lane_send(struct lane *l)
 	head = (void *)l->tx[l->tx_msg];
 	head->cpu = (uint16_t)sched_getcpu();
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	l->sent_ns[l->tx_msg] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	l->used_ns = l->sent_ns[l->tx_msg] = (uint64_t)now.tv_sec * 1000000000u +
+	    (uint64_t)now.tv_nsec;
 	l->total[l->tx_msg] = l->left[l->tx_msg] = l->b.count;
 	if (l->inflight == 0) {
 		atomic_store_explicit(&l->waiting_op, rpc_first(head)->op, memory_order_relaxed);

@@ -19,6 +19,7 @@
 
 struct lane {
 	unsigned index;
+	_Atomic bool taken; /* lane_pool.c */
 	int sock;
 	uint8_t *arena;
 	struct rpc_builder b;
@@ -26,6 +27,7 @@ struct lane {
 	unsigned inflight; /* requests sent and not answered */
 	struct mailbox_end mail;
 	uint32_t posted; /* messages to this worker */
+	uint64_t used_ns; /* when something was sent last */
 	uint16_t cpu; /* where the worker's thread ran when it answered last */
 	bool awake; /* what the mailbox says of us */
 	/* Messages out. Their bytes stay until all is answered: the next worker may have to hear them again. */

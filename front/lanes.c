@@ -2,8 +2,9 @@
 /*
  * The lanes of one queue: which lane a request takes, batching, and matching replies to requests.
  *
- * Packing: while requests are served fast, a queue fills one lane, so that a batch costs one message and one wake-up;
- * when the average service time says that they block (cold disk, NFS), they are spread over all its lanes.
+ * Packing: while requests are served fast, a queue fills its own lane, so that a batch costs one message and one wake-up;
+ * when the average service time says that they block (cold disk, NFS), or the oldest waits long, it borrows more and spreads
+ * them.
  *
  * Runs in: front, the queue's thread. Replies are written by the worker, which may be hostile: one that breaks the
  * protocol, or answers what was not asked, is a lie. Nothing follows from it, the lane is not read any more, and the
@@ -20,15 +21,38 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "front/fuse.h"
+#include "front/lane_pool.h"
 #include "front/pool.h"
 #include "front/restart.h"
 
 #define SLOW_NS 100000u /* a service time above this spreads */
+#define KEEP_NS 20000000u /* for so long a borrowed lane is kept that has nothing to do */
 
 static uint64_t
 tag_of(const struct request *r)
 {
-	return (uint64_t)r->seq << 32 | r->slot;
+	return (uint64_t)r->seq << 32 | r->q->index << 16 | r->slot;
+}
+
+/* The request that a tag of this queue's means, or NULL. Lanes change hands, so the queue is part of it. */
+static struct request *
+request_of(struct queue *q, uint64_t tag)
+{
+	const uint32_t slot = (uint32_t)tag & 0xffff;
+	struct request *r;
+
+	if (slot >= SLOTS_MAX || ((uint32_t)tag >> 16) != q->index)
+		return NULL;
+	r = &q->slots[slot];
+	return r->seq == tag >> 32 ? r : NULL;
+}
+
+static uint64_t
+turn_now(struct queue *q)
+{
+	if (q->turn_ns == 0)
+		q->turn_ns = pace_now();
+	return q->turn_ns;
 }
 
 unsigned
@@ -58,13 +82,64 @@ least_loaded(struct queue *q)
 }
 
 static struct lane *
+borrow(struct queue *q)
+{
+	struct lane *l;
+
+	if (q->nlanes == q->lanes_max || (l = lane_pool_take()) == NULL)
+		return NULL;
+	lane_adopt(q, l);
+	q->lane[q->nlanes++] = l;
+	return l;
+}
+
+/* Would something new have to wait long behind what is on this lane? */
+static bool
+is_slow(struct queue *q, const struct lane *l)
+{
+	uint64_t since;
+
+	if (q->service_ns >= SLOW_NS)
+		return true;
+	since = atomic_load_explicit(&l->waiting_since, memory_order_relaxed);
+	return l->inflight > 0 && since != 0 && turn_now(q) > since + SLOW_NS;
+}
+
+static struct lane *
 choose(struct queue *q)
 {
-	struct lane *l = q->lane[q->pack];
+	struct lane *l = q->lane[0];
 
-	if (q->service_ns < SLOW_NS && lane_has_room(l))
+	if (lane_has_room(l) && (q->lanes_max == 1 || !is_slow(q, l)))
 		return l;
-	return least_loaded(q);
+	l = least_loaded(q);
+	/* Not behind others, while there is a way around them. */
+	if (l == NULL || l->inflight + l->b.count > 0) {
+		struct lane *more = borrow(q);
+
+		if (more != NULL && lane_has_room(more))
+			return more;
+	}
+	return l;
+}
+
+void
+lanes_give_back(struct queue *q)
+{
+	unsigned kept = 1;
+
+	if (q->nlanes == 1)
+		return;
+	for (unsigned i = 1; i < q->nlanes; i++) {
+		struct lane *l = q->lane[i];
+
+		if (l->inflight + l->b.count > 0 || l->dead || l->replaying ||
+		    turn_now(q) - l->used_ns < KEEP_NS)
+			q->lane[kept++] = l;
+		else
+			lane_pool_give(l);
+	}
+	q->nlanes = kept;
 }
 
 /* Add to this lane, which has room. Returns the element, or NULL when the batch or arena is full. */
@@ -182,13 +257,9 @@ note_oldest(struct queue *q, struct lane *l)
 struct request *
 lanes_outstanding(struct queue *q, struct lane *l, uint8_t msg, const struct rpc_hdr *h)
 {
-	uint32_t slot = (uint32_t)h->tag;
-	struct request *r;
+	struct request *r = request_of(q, h->tag);
 
-	if (slot >= SLOTS_MAX)
-		return NULL;
-	r = &q->slots[slot];
-	return r->lane == l && r->msg == msg && r->seq == h->tag >> 32 ? r : NULL;
+	return r != NULL && r->lane == l && r->msg == msg ? r : NULL;
 }
 
 /* The request has its reply: account for it, let it go on, and give its arena back. */
@@ -219,13 +290,11 @@ lanes_fail(struct queue *q, struct request *r, int error)
 static const char *
 take_reply(struct queue *q, struct lane *l, const struct rpc_hdr *h, int fd)
 {
-	uint32_t slot = (uint32_t)h->tag;
-	struct request *r = slot < SLOTS_MAX ? &q->slots[slot] : NULL;
+	struct request *r = request_of(q, h->tag);
 	const char *lie = NULL;
 
 	/* A request that is to be sent again is not on the wire: nobody can answer it. */
-	if (r == NULL || r->lane != l || r->seq != h->tag >> 32 || r->op != h->op ||
-	    l->left[r->msg] == 0 || !r->on_wire)
+	if (r == NULL || r->lane != l || r->op != h->op || l->left[r->msg] == 0 || !r->on_wire)
 		lie = "a reply to what was not asked";
 	else if (fd != -1 && !is_file(fd))
 		lie = "an fd of something that is no regular file";

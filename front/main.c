@@ -15,6 +15,7 @@
 #include "common/msg.h"
 #include "common/privs.h"
 #include "front/front.h"
+#include "front/lane_pool.h"
 #include "front/nodes.h"
 #include "front/pool.h"
 #include "front/restart.h"
@@ -29,31 +30,14 @@
 static struct device device;
 static struct session session;
 
-/*
- * Queue 0 owns lane 0. The other lanes are dealt to the request queues: with as many lanes as queues each has its own,
- * and lanes beyond that give a queue more than one.
- */
+/* Each queue owns the lane of its number; the rest is lent to whom it helps, up to lanes_per_queue each. */
 static void
 make_queues(const struct ctl_start_front *conf, struct lane **lanes)
 {
-	struct lane **first = calloc(1, sizeof(*first));
-	unsigned spare = conf->nlanes - 1;
-
-	if (first == NULL)
-		fatal("lanes");
-	*first = lanes[0];
-	queue_new(&device, &session, 0, first, 1);
-	for (unsigned i = 0; i < REQUEST_QUEUES_MAX; i++) {
-		struct lane **own = calloc(spare / REQUEST_QUEUES_MAX + 1, sizeof(*own));
-		unsigned n = 0;
-
-		if (own == NULL)
-			fatal("lanes");
-		for (unsigned k = i; k < spare && n < conf->lanes_per_queue;
-		     k += REQUEST_QUEUES_MAX)
-			own[n++] = lanes[1 + k];
-		queue_new(&device, &session, 1 + i, own, n);
-	}
+	lane_pool_init(lanes + NQUEUES, conf->nlanes - NQUEUES);
+	queue_new(&device, &session, 0, lanes[0], 1);
+	for (unsigned i = 1; i < NQUEUES; i++)
+		queue_new(&device, &session, i, lanes[i], conf->lanes_per_queue);
 }
 
 static void

@@ -32,6 +32,17 @@ queue_wake(struct queue *q)
 		fatal("queue %u: eventfd", q->index);
 }
 
+/* The next slot that was never used: what no guest needs is not touched. */
+static struct request *
+new_slot(struct queue *q)
+{
+	struct request *r = &q->slots[q->nslots];
+
+	r->q = q;
+	r->slot = q->nslots++;
+	return r;
+}
+
 static struct request *
 slot_get(struct queue *q, unsigned leave)
 {
@@ -40,7 +51,10 @@ slot_get(struct queue *q, unsigned leave)
 	pthread_mutex_lock(&q->slot_lock);
 	if (q->nfree > leave) {
 		r = q->free;
-		q->free = r->next;
+		if (r != NULL)
+			q->free = r->next;
+		else
+			r = new_slot(q);
 		q->nfree--;
 	}
 	pthread_mutex_unlock(&q->slot_lock);
@@ -64,7 +78,7 @@ slot_put(struct queue *q, struct request *r)
 	q->free = r;
 	q->nfree++;
 	pthread_mutex_unlock(&q->slot_lock);
-	if (atomic_exchange(&q->starved, false))
+	if (atomic_load(&q->starved) && atomic_exchange(&q->starved, false))
 		queue_wake(q);
 }
 
@@ -131,7 +145,7 @@ take_returned(struct queue *q)
 static void
 drain(struct queue *q)
 {
-	for (unsigned n = 0; n < DRAIN_MAX; n++) {
+	for (unsigned n = 0; n < DRAIN_MAX && vring_available(&q->ring); n++) {
 		struct request *r = slot_get(q, SLOTS_INTERNAL);
 		int got;
 
@@ -213,6 +227,7 @@ sleep_until_work(struct queue *q, bool kicks)
 	struct lanes_sleep s;
 	struct pollfd *p;
 
+	lanes_give_back(q);
 	if (lanes_sleep(q, &s) != 0)
 		return;
 	p = &s.fd[s.n];
@@ -245,7 +260,7 @@ wait_for_work(struct queue *q, bool taking)
 	struct poller *p = lanes_inflight(q) > 0 ? &q->reply_poll : &q->kick_poll;
 	struct poll_wait w = { 0 };
 
-	if (!has_work(q, kicks) && (p->window == 0 || !look_for_work(q, p, kicks, &w))) {
+	if (!has_work(q, kicks) && (!poller_may_look(p) || !look_for_work(q, p, kicks, &w))) {
 		poller_sleep(p, &w);
 		sleep_until_work(q, kicks);
 	}
@@ -342,6 +357,7 @@ queue_main(void *arg)
 		const uint64_t served = q->served, forgotten = q->forgotten;
 		bool taking = obey(q);
 
+		q->turn_ns = 0;
 		heed_wake(q);
 		if (taking)
 			drain(q);
@@ -487,19 +503,11 @@ make_slots(struct queue *q)
 {
 	q->slots = pages(SLOTS_MAX * sizeof(*q->slots));
 	q->iovs = pages((size_t)SLOTS_MAX * VRING_SEGS_MAX * sizeof(*q->iovs));
-	for (unsigned i = SLOTS_MAX; i-- > 0;) {
-		struct request *r = &q->slots[i];
-
-		r->q = q;
-		r->slot = i;
-		r->next = q->free;
-		q->free = r;
-	}
 	q->nfree = SLOTS_MAX;
 }
 
 struct queue *
-queue_new(struct device *d, struct session *s, unsigned index, struct lane **lanes, unsigned nlanes)
+queue_new(struct device *d, struct session *s, unsigned index, struct lane *own, unsigned lanes_max)
 {
 	struct queue *q = calloc(1, sizeof(*q));
 
@@ -508,8 +516,12 @@ queue_new(struct device *d, struct session *s, unsigned index, struct lane **lan
 	q->index = index;
 	q->dev = d;
 	q->s = s;
-	q->lane = lanes;
-	q->nlanes = nlanes;
+	q->lane = calloc(lanes_max, sizeof(*q->lane));
+	if (q->lane == NULL)
+		fatal("queue");
+	q->lane[0] = own;
+	q->nlanes = 1;
+	q->lanes_max = lanes_max;
 	q->kick_fd = -1;
 	q->nap_ns = NAP_MAX_NS;
 	q->kick_poll.max = q->reply_poll.max = s->dev.busy_poll_us * 1000;

@@ -123,6 +123,17 @@ revive(struct queue *q, struct lane *l, uint64_t next, struct resumed *sum)
 }
 
 void
+lane_adopt(struct queue *q, struct lane *l)
+{
+	struct resumed sum = { 0 };
+	uint64_t next = atomic_exchange(&l->next, 0);
+
+	/* Nothing is on it: nothing to be sent again. */
+	if (next != 0)
+		revive(q, l, next, &sum);
+}
+
+void
 lanes_revive(struct queue *q)
 {
 	struct resumed sum = { 0 };

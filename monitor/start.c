@@ -29,7 +29,7 @@
 #define SNDBUF 212992
 #define FD_RESERVE 512u
 #define FD_BUDGET_MIN 64u
-#define LANES_PER_QUEUE 4u /* without --thread-pool-size */
+#define LANES_PER_QUEUE 8u /* without --thread-pool-size */
 
 static int
 fail(const char *what, int error)
@@ -94,22 +94,22 @@ start_journal(uint32_t n, int *fd)
 	return make_memory("virtiofsd-journal", (size_t)n * JOURNAL_PAGE, fd);
 }
 
+/* How many lanes one request queue may use at most. */
+static uint32_t
+lanes_per_queue(const struct options *o)
+{
+	const uint32_t most = RPC_LANES_MAX - REQUEST_QUEUES_MAX;
+
+	if (!o->pool_given)
+		return LANES_PER_QUEUE;
+	return o->pool_size < 1 ? 1 : o->pool_size > most ? most : (uint32_t)o->pool_size;
+}
+
 uint32_t
 start_nlanes(const struct options *o)
 {
-	uint64_t n = MAX(o->pool_size, REQUEST_QUEUES_MAX);
-
-	return n >= RPC_LANES_MAX ? RPC_LANES_MAX : (uint32_t)n + 1;
-}
-
-static uint32_t
-lanes_per_queue(const struct options *o, uint32_t nlanes)
-{
-	if (!o->pool_given)
-		return LANES_PER_QUEUE;
-	if (o->pool_size == 0)
-		return 1;
-	return (uint32_t)MIN(o->pool_size, nlanes - 1);
+	/* One each, and what is lent. */
+	return 1 + REQUEST_QUEUES_MAX + lanes_per_queue(o) - 1;
 }
 
 int
@@ -229,7 +229,7 @@ start_front(int ctl, const struct options *o, const struct plan *p, const struct
 		.log_level = logsink_level(spawn_module(CHILD_FRONT)),
 		.dev = o->dev,
 		.nlanes = l->n,
-		.lanes_per_queue = lanes_per_queue(o, l->n),
+		.lanes_per_queue = lanes_per_queue(o),
 		.stuck_after = o->worker_timeout,
 		.uid = p->front_uid,
 		.gid = p->front_gid,

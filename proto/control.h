@@ -95,7 +95,7 @@ struct ctl_start_front {
 	uint32_t seccomp; /* enum seccomp_action */
 	uint32_t log_level; /* enum log_level */
 	struct ctl_device dev;
-	uint32_t nlanes; /* 1 (for the high-priority queue) + at least REQUEST_QUEUES_MAX */
+	uint32_t nlanes; /* 1 (for the high-priority queue) + REQUEST_QUEUES_MAX + what is lent */
 	uint32_t lanes_per_queue; /* most lanes one request queue may use, >= 1 */
 	uint32_t stuck_after; /* seconds until CTL_STUCK; 0 = never */
 	uint32_t uid, gid; /* to become; 0 = stay */

@@ -42,7 +42,7 @@
 #define RPC_IO_MAX (1u << 20) /* largest READ, WRITE, READDIR, xattr value */
 #define RPC_UNANSWERED_MAX \
 	4u /* messages the front may have out on a lane: nobody ever blocks in send */
-#define RPC_LANES_MAX 65u /* lane 0 serves the high-priority queue */
+#define RPC_LANES_MAX 80u /* lane 0 serves the high-priority queue */
 
 /* clang-format off */
 struct rpc_batch {

@@ -77,7 +77,7 @@ HARNESS_check_cli := $(OPTIONS)
 HARNESS_check_surface := tests/harness/hostfs.c
 HARNESS_check_idle := tests/bench/usage.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))
-HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_locks check_surface check_hostile check_idle check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
+HARNESS_TESTS := check_cli check_seccomp check_syscalls check_fuse check_locks check_surface check_hostile check_idle check_lanes check_priv check_vhost check_restart check_modes check_xattr check_ids check_mounts
 
 comma := ,
 # name, folder, sources beside its own, flags of the linker

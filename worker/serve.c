@@ -284,7 +284,7 @@ next_message(struct lane *l)
 		return n;
 	}
 	while ((n = take(l)) == -EAGAIN) {
-		if (l->poll.window != 0 && look(l, &w))
+		if (poller_may_look(&l->poll) && look(l, &w))
 			continue;
 		poller_sleep(&l->poll, &w);
 		if (!mailbox_sleep(&l->mail))
