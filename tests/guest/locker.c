@@ -73,9 +73,12 @@ see_another(const char *file)
 	}
 	if (read(there[0], &c, 1) != 1)
 		errx(1, "the child got no lock");
-	fd = open(file, O_RDWR);
-	if (operate(fd, F_WRLCK, 0) != -1 || (errno != EAGAIN && errno != EACCES))
+	if ((fd = open(file, O_RDWR)) == -1)
+		err(1, "%s", file);
+	if (operate(fd, F_WRLCK, 0) != -1)
 		errx(1, "%s: two processes have the lock", how);
+	if (errno != EAGAIN && errno != EACCES)
+		err(1, "%s: locked by another", how);
 	if (strcmp(how, "fcntl") == 0 && (fcntl(fd, F_GETLK, &f) == -1 || f.l_type != F_WRLCK || f.l_pid != pid))
 		errx(1, "F_GETLK: type %d, process %d, not %d", f.l_type, f.l_pid, pid);
 	if (write(go[1], &c, 1) != 1 || waitpid(pid, &status, 0) != pid || status != 0)
@@ -105,8 +108,9 @@ main(int argc, char *argv[])
 	if (failed == 0) {
 		char other[4096];
 
-		snprintf(other, sizeof(other), "%s.%d", argv[1], getpid());
-		close(open(other, O_RDWR | O_CREAT, 0666));
+		/* Not by this process's number, which a process of the other guest may have, too. */
+		snprintf(other, sizeof(other), "%s.XXXXXX", argv[1]);
+		close(mkstemp(other));
 		see_another(other);
 		unlink(other);
 	}
