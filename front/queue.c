@@ -141,10 +141,21 @@ take_returned(struct queue *q)
 	}
 }
 
+static void
+signal_guest(struct queue *q)
+{
+	if (q->signal) {
+		q->signal = false;
+		vring_signal(&q->ring);
+	}
+}
+
 /* Take chains from the ring and serve them. */
 static void
 drain(struct queue *q)
 {
+	bool early = true;
+
 	for (unsigned n = 0; n < DRAIN_MAX && vring_available(&q->ring); n++) {
 		struct request *r = slot_get(q, SLOTS_INTERNAL);
 		int got;
@@ -167,15 +178,10 @@ drain(struct queue *q)
 		    memory_order_relaxed);
 		atomic_fetch_add(&q->inflight, 1);
 		fuse_dispatch(q, r);
-	}
-}
-
-static void
-signal_guest(struct queue *q)
-{
-	if (q->signal) {
-		q->signal = false;
-		vring_signal(&q->ring);
+		if (early && q->signal) {
+			signal_guest(q);
+			early = false;
+		}
 	}
 }
 

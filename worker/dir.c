@@ -33,21 +33,21 @@ op_OPENDIR(struct lane *l, const struct rpc_hdr *h)
 	const struct rpc_open *q = (const void *)h;
 	struct rpc_opened *reply;
 	struct inode *in;
-	struct statx st;
 	uint32_t flags;
+	mode_t mode = 0;
 	int fd, r;
 
 	r = resolve_node(q->node, &in);
 	if (r != 0)
 		return r;
 	flags = (q->flags & ~(uint32_t)(O_TRUNC | O_DIRECT)) | O_DIRECTORY;
-	fd = ops_open(in, &flags, 0, RPC_NO_GID, &st);
+	fd = ops_open_mode(in, &flags, 0, RPC_NO_GID, &mode);
 	r = fd < 0 ? fd : handle_add_dir(q->fh, in, fd);
 	inode_put(in);
 	if (r != 0)
 		return r;
 	reply = lane_reply(l, h);
-	reply->mode = st.stx_mode;
+	reply->mode = mode;
 	return 0;
 }
 

@@ -25,8 +25,8 @@ op_OPEN(struct lane *l, const struct rpc_hdr *h)
 	const struct rpc_open *q = (const void *)h;
 	struct rpc_opened *reply;
 	struct inode *in;
-	struct statx st;
 	uint32_t flags;
+	mode_t mode = 0;
 	int fd, r;
 
 	if (q->oflags & ~(uint32_t)RPC_OPEN_ALL)
@@ -35,15 +35,15 @@ op_OPEN(struct lane *l, const struct rpc_hdr *h)
 	if (r != 0)
 		return r;
 	flags = q->flags;
-	fd = ops_open(in, &flags, q->oflags, q->gid, &st);
+	fd = ops_open_mode(in, &flags, q->oflags, q->gid, &mode);
 	r = fd;
 	if (fd >= 0)
-		r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, &st);
+		r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, mode);
 	inode_put(in);
 	if (r < 0)
 		return r;
 	reply = lane_reply(l, h);
-	reply->mode = st.stx_mode;
+	reply->mode = mode;
 	reply->flags = ops_is_wronly(flags, q->oflags) ? RPC_OPENED_WRONLY : 0;
 	if (r == 1)
 		lane_donate(l, reply, fd, q->node, q->fh);

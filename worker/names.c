@@ -529,7 +529,7 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 		if (r != 0)
 			fd_close(&fd);
 		else
-			r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, &st);
+			r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, st.stx_mode);
 		if (r < 0) {
 			inode_forget(in, 1, false);
 			inode_put(in);

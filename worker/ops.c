@@ -148,12 +148,27 @@ ops_open(const struct inode *in, uint32_t *flags, uint32_t oflags, uint32_t gid,
 }
 
 int
-ops_settle_open(
-    int fd, struct inode *in, uint64_t fh, int flags, uint32_t oflags, const struct statx *st)
+ops_open_mode(const struct inode *in, uint32_t *flags, uint32_t oflags, uint32_t gid, mode_t *mode)
 {
-	if (may_donate(st->stx_mode, flags, oflags))
+	struct statx st;
+	int fd;
+
+	if ((*flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY) {
+		*mode = in->type;
+		return open_either(in, flags, oflags);
+	}
+	fd = ops_open(in, flags, oflags, gid, &st);
+	if (fd >= 0)
+		*mode = st.stx_mode;
+	return fd;
+}
+
+int
+ops_settle_open(int fd, struct inode *in, uint64_t fh, int flags, uint32_t oflags, mode_t mode)
+{
+	if (may_donate(mode, flags, oflags))
 		return 1;
-	if (S_ISDIR(st->stx_mode))
+	if (S_ISDIR(mode))
 		return handle_add_dir(fh, in, fd);
 	return handle_add(fh, in->node, fd, false, false);
 }

@@ -63,8 +63,7 @@ int ops_reply_count(struct lane *, const struct rpc_hdr *, uint64_t count);
  * Settle a freshly opened file (fd taken over): into the cache under fh, or to be donated with the reply. Returns 1 if
  * the caller shall call lane_donate() with fd, 0 if it is cached, or a negative errno (closed).
  */
-int ops_settle_open(
-    int fd, struct inode *, uint64_t fh, int flags, uint32_t oflags, const struct statx *);
+int ops_settle_open(int fd, struct inode *, uint64_t fh, int flags, uint32_t oflags, mode_t);
 
 /*
  * Open an inode for a guest, by flags (in: as requested; out: as opened), oflags and gid of an OPEN request; checks what
@@ -72,5 +71,11 @@ int ops_settle_open(
  */
 int ops_open(const struct inode *, uint32_t *flags, uint32_t oflags, uint32_t gid,
     struct statx *st) ATTR_MUSTCHECK;
+/*
+ * The same for a caller that wants its mode alone: the set-id bits of it are right for a file that is opened to be written
+ * to, where they matter; otherwise there is only the type, which is known.
+ */
+int ops_open_mode(const struct inode *, uint32_t *flags, uint32_t oflags, uint32_t gid,
+    mode_t *mode) ATTR_MUSTCHECK;
 
 #endif

@@ -97,7 +97,7 @@ reply_with(struct lane *l, const struct rpc_create *q, struct inode *in, struct 
 	if (r != 0)
 		fd_close(&fd);
 	else
-		r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, st);
+		r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, st->stx_mode);
 	if (r < 0) {
 		inode_forget(in, 1, false);
 		return r;
