@@ -59,6 +59,7 @@ struct request {
 	uint16_t op; /* enum rpc_op_nr */
 	lane_done done;
 	uint32_t aoff, alen; /* arena extent */
+	uint64_t fd_size; /* of the file whose fd came with the reply */
 
 	/* For the operation's own use */
 	struct handle *h, *h2; /* references held */

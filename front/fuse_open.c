@@ -19,6 +19,7 @@
 
 /* O_APPEND travels with each write (traps.md P1). */
 #define FLAGS_ALWAYS (O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECTORY)
+#define SMALL_FILE (1u << 20)
 #define TMPFILE_BIT ((uint32_t)(O_TMPFILE & ~O_DIRECTORY))
 
 void
@@ -104,6 +105,7 @@ handle_open(struct request *r, uint64_t node, uint32_t mode, bool wronly, int fd
 	h->fd = fd;
 	if (S_ISDIR(mode))
 		h->dir = true;
+	h->small = (h->flags & O_ACCMODE) == O_RDONLY && r->fd_size < SMALL_FILE;
 	if (wronly)
 		h->flags = (h->flags & ~(uint32_t)O_ACCMODE) | O_WRONLY;
 	if (S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) != 0)
@@ -189,11 +191,24 @@ release_in_pool(struct request *r)
 	reply_error(r, 0);
 }
 
+/*
+ * The last close of an unlinked file frees its blocks: 100 ms and more for a large one. What is known here will do, no
+ * server is asked.
+ */
+static bool
+may_free_much(const struct handle *h)
+{
+	struct statx st;
+
+	return !h->small &&
+	    (statx(h->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &st) == -1 ||
+		st.stx_nlink == 0);
+}
+
 static int
 release(struct request *r, uint64_t fh)
 {
 	struct rpc_getattr *w;
-	struct statx st;
 	int e;
 
 	r->h = handle_get(fh, r->in.nodeid);
@@ -207,15 +222,10 @@ release(struct request *r, uint64_t fh)
 			w->f = file_of(r->h, false);
 		return e;
 	}
-	/*
-	 * The last close of an unlinked file frees its blocks: 100 ms and more for a large one. What is known here will do, no
-	 * server is asked.
-	 */
-	if (statx(r->h->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &st) == 0 &&
-	    st.stx_nlink > 0)
-		reply_error(r, 0);
-	else
+	if (may_free_much(r->h))
 		pool_submit(r, release_in_pool);
+	else
+		reply_error(r, 0);
 	return 0;
 }
 
