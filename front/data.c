@@ -228,9 +228,18 @@ write_again(struct request *r)
 		reply_error(r, e);
 }
 
+/* How long it took less what copying takes, at 4 GB/s. */
+static uint64_t
+waited(const struct request *r, uint64_t start)
+{
+	const uint64_t took = pace_now() - start, copying = r->done_bytes / 4;
+
+	return took > copying ? took - copying : 0;
+}
+
 /* Write all that is left, or say what the worker shall try. Returns false for the latter. */
 static bool
-write_loop(struct request *r)
+write_loop(struct request *r, void (*learn)(struct pace *, uint64_t ns))
 {
 	int flags = (r->ioflags & RPC_IO_APPEND) != 0 ? RWF_APPEND : 0;
 	uint64_t start = pace_now();
@@ -259,7 +268,7 @@ write_loop(struct request *r)
 			break;
 		r->done_bytes += (size_t)put;
 	}
-	pace_learn(&r->q->s->write_pace, pace_now() - start);
+	learn(&r->q->s->write_pace, waited(r, start));
 	write_reply(r);
 	return true;
 }
@@ -267,7 +276,7 @@ write_loop(struct request *r)
 static void
 write_in_pool(struct request *r)
 {
-	if (!write_loop(r)) {
+	if (!write_loop(r, pace_learn)) {
 		r->run = write_again;
 		request_return(r);
 	}
@@ -297,9 +306,9 @@ fuse_write(struct request *r, const void *arg, const char *var, size_t varlen)
 	    (r->q->s->dev.flags & DEV_KILLPRIV_V2) != 0;
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))
 		return write_lane(r);
-	if ((r->h->flags & (O_DIRECT | O_SYNC | O_DSYNC)) != 0 || !pace_fast(&r->q->s->write_pace))
+	if ((r->h->flags & (O_DIRECT | O_SYNC | O_DSYNC)) != 0 || !pace_probe(&r->q->s->write_pace))
 		pool_submit(r, write_in_pool);
-	else if (!write_loop(r))
+	else if (!write_loop(r, pace_probed))
 		return write_lane(r);
 	return 0;
 }

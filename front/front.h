@@ -153,6 +153,8 @@ struct queue {
 /* How long something took lately, to choose between doing it at once and in the pool. */
 struct pace {
 	_Atomic uint32_t ns;
+	_Atomic uint64_t probe_at; /* CLOCK_MONOTONIC ns: no probe before */
+	_Atomic uint64_t probe_pause; /* ns, after one that failed; 0 = the shortest */
 };
 
 struct session {

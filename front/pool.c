@@ -9,6 +9,8 @@
 #include "front/threads.h"
 
 #define FAST_NS 200000u
+#define PROBE_MIN UINT64_C(10000000)
+#define PROBE_MAX UINT64_C(10000000000)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
@@ -67,6 +69,34 @@ pace_learn(struct pace *p, uint64_t ns)
 
 	/* Racing threads may lose a sample: it is an average. */
 	atomic_store_explicit(&p->ns, (uint32_t)(old + (now - old) / 8), memory_order_relaxed);
+}
+
+_Bool
+pace_probe(struct pace *p)
+{
+	uint64_t at, now, pause;
+
+	if (pace_fast(p))
+		return true;
+	now = pace_now();
+	at = atomic_load_explicit(&p->probe_at, memory_order_relaxed);
+	pause = atomic_load_explicit(&p->probe_pause, memory_order_relaxed);
+	pause = pause == 0 ? PROBE_MIN : pause < PROBE_MAX / 2 ? 2 * pause : PROBE_MAX;
+	/* One of those who find that it is time. */
+	if (now < at || !atomic_compare_exchange_strong(&p->probe_at, &at, now + pause))
+		return false;
+	atomic_store_explicit(&p->probe_pause, pause, memory_order_relaxed);
+	return true;
+}
+
+void
+pace_probed(struct pace *p, uint64_t ns)
+{
+	if (ns < FAST_NS && !pace_fast(p)) {
+		atomic_store_explicit(&p->ns, (uint32_t)ns, memory_order_relaxed);
+		atomic_store_explicit(&p->probe_pause, 0, memory_order_relaxed);
+	} else
+		pace_learn(p, ns);
 }
 
 uint64_t

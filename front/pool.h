@@ -19,6 +19,13 @@ void pool_submit(struct request *r, void (*run)(struct request *));
  */
 _Bool pace_fast(const struct pace *);
 void pace_learn(struct pace *, uint64_t ns);
+/*
+ * The same where the pool itself may be what makes it slow, because its threads wait for each other: now and then one is
+ * done at once nevertheless, and if that took little time, so are the next ones. A probe that fails makes the pause
+ * before the next one longer.
+ */
+_Bool pace_probe(struct pace *);
+void pace_probed(struct pace *, uint64_t ns);
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t pace_now(void);
 

@@ -202,6 +202,18 @@ pace_fast(const struct pace *p)
 	return !fake.slow;
 }
 
+_Bool
+pace_probe(struct pace *p)
+{
+	return pace_fast(p);
+}
+
+void
+pace_probed(struct pace *p, uint64_t ns)
+{
+	pace_learn(p, ns);
+}
+
 void
 pace_learn(struct pace *p, uint64_t ns)
 {
