@@ -5,8 +5,7 @@
  *
  * usage: check_locks (as root; VIRTIOFSD names the daemon; CK_RUN_CASE selects a group)
  */
-#include "fuse_beyond.h"
-#include "harness.h"
+#include "check_locks.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -19,18 +18,16 @@
 #include <unistd.h>
 
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
-#define TO_END 0x7fffffffffffffffull
 #define QUEUES 9u
-#define FLOCK FUSE_LK_FLOCK
 
-static const char *const args[] = { "--posix-lock", "--flock", "--cache=never", NULL };
+const char *const locks_args[] = { "--posix-lock", "--flock", "--cache=never", NULL };
 
 static uint64_t node;
 static struct fuse_open_out o;
 static struct fuse_client hiprio, third;
 
-static void
-start(const struct vmm_opts *more)
+void
+locks_start(const struct vmm_opts *more)
 {
 	struct vmm_opts opts = { .stage = VMM_RUNNING, .queues = QUEUES, .mem_size = 256u << 20 };
 
@@ -39,7 +36,7 @@ start(const struct vmm_opts *more)
 		opts.no_indirect = more->no_indirect;
 		opts.mem_table = more->mem_table;
 	}
-	opts.args = more != NULL && more->args != NULL ? more->args : args;
+	opts.args = more != NULL && more->args != NULL ? more->args : locks_args;
 	h_start_opts(&opts, true);
 	OK(fc_open(&hiprio, hv, 0));
 	OK(fc_open(&third, hv, 3));
@@ -51,36 +48,36 @@ start(const struct vmm_opts *more)
 static void
 setup(void)
 {
-	start(NULL);
+	locks_start(NULL);
 }
 
-static struct fc_lock
-want(uint64_t owner, uint32_t type, uint64_t start_, uint64_t end)
+struct fc_lock
+locks_want(uint64_t owner, uint32_t type, uint64_t start_, uint64_t end)
 {
 	return (struct fc_lock){ .node = node, .fh = o.fh, .owner = owner, .type = type, .start = start_, .end = end };
 }
 
-static struct fc_lock
-want_flock(uint64_t owner, uint32_t type)
+struct fc_lock
+locks_want_flock(uint64_t owner, uint32_t type)
 {
-	struct fc_lock l = want(owner, type, 0, TO_END);
+	struct fc_lock l = locks_want(owner, type, 0, TO_END);
 
 	l.lk_flags = FLOCK;
 	return l;
 }
 
-static int
-setlk(uint64_t owner, uint32_t type, uint64_t start_, uint64_t end)
+int
+locks_setlk(uint64_t owner, uint32_t type, uint64_t start_, uint64_t end)
 {
-	struct fc_lock l = want(owner, type, start_, end);
+	struct fc_lock l = locks_want(owner, type, start_, end);
 
 	return fc_setlk(&hc, &l, false);
 }
 
-static int
-set_flock(uint64_t owner, uint32_t type)
+int
+locks_set_flock(uint64_t owner, uint32_t type)
 {
-	struct fc_lock l = want_flock(owner, type);
+	struct fc_lock l = locks_want_flock(owner, type);
 
 	return fc_setlk(&hc, &l, false);
 }
@@ -148,21 +145,21 @@ front_fds(void)
 START_TEST(test_owners)
 {
 	ck_assert_uint_eq(hc.init_flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS), FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS);
-	OK(setlk(1, F_WRLCK, 10, 19));
-	FAILS(EAGAIN, setlk(2, F_RDLCK, 19, 30));
-	OK(setlk(2, F_RDLCK, 20, 30));
+	OK(locks_setlk(1, F_WRLCK, 10, 19));
+	FAILS(EAGAIN, locks_setlk(2, F_RDLCK, 19, 30));
+	OK(locks_setlk(2, F_RDLCK, 20, 30));
 	ck_assert_int_eq(host_sees(15), F_WRLCK);
 	ck_assert_int_eq(host_sees(25), F_RDLCK);
 	ck_assert_int_eq(host_sees(9), F_UNLCK);
 	ck_assert(in_proc_locks("OFDLCK", "WRITE"));
-	OK(setlk(1, F_UNLCK, 0, TO_END));
+	OK(locks_setlk(1, F_UNLCK, 0, TO_END));
 	ck_assert(!in_proc_locks("OFDLCK", "WRITE"));
 	ck_assert(in_proc_locks("OFDLCK", "READ"));
-	OK(set_flock(1, F_WRLCK));
+	OK(locks_set_flock(1, F_WRLCK));
 	ck_assert(in_proc_locks("FLOCK", "WRITE"));
-	FAILS(EAGAIN, set_flock(2, F_RDLCK));
-	OK(set_flock(1, F_UNLCK));
-	OK(set_flock(2, F_RDLCK));
+	FAILS(EAGAIN, locks_set_flock(2, F_RDLCK));
+	OK(locks_set_flock(1, F_UNLCK));
+	OK(locks_set_flock(2, F_RDLCK));
 	/* Data is nobody's business: these locks are advisory. */
 	ck_assert_int_eq(fc_write(&hc, node, o.fh, 0, "CONTENT", 7, O_RDWR), 7);
 }
@@ -172,14 +169,14 @@ END_TEST
 START_TEST(test_host)
 {
 	struct flock f = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 50, .l_len = 50 };
-	struct fc_lock l = want(1, F_RDLCK, 0, TO_END);
+	struct fc_lock l = locks_want(1, F_RDLCK, 0, TO_END);
 	struct fuse_file_lock lk;
 	int fd = open(h_path("f"), O_RDWR | O_CLOEXEC), fd2 = -1;
 
 	ck_assert_int_ge(fd, 0);
 	OK(fcntl(fd, F_SETLK, &f));
-	FAILS(EAGAIN, setlk(1, F_RDLCK, 40, 60));
-	OK(setlk(1, F_RDLCK, 0, 49));
+	FAILS(EAGAIN, locks_setlk(1, F_RDLCK, 40, 60));
+	OK(locks_setlk(1, F_RDLCK, 0, 49));
 	OK(fc_getlk(&hc, &l, &lk));
 	ck_assert(lk.type == F_WRLCK && lk.start == 50 && lk.end == 99 && lk.pid == 0);
 	l.owner = 2;
@@ -192,10 +189,10 @@ START_TEST(test_host)
 	ck_assert(fcntl(fd, F_SETLK, &f) == -1 && (errno == EAGAIN || errno == EACCES));
 	/* Closing any file of his ends his locks: that is how fcntl locks of a process are. */
 	close(open(h_path("f"), O_RDONLY | O_CLOEXEC));
-	OK(setlk(1, F_RDLCK, 40, 60));
+	OK(locks_setlk(1, F_RDLCK, 40, 60));
 	OK(host_flock(&fd2, LOCK_SH | LOCK_NB));
-	FAILS(EAGAIN, set_flock(1, F_WRLCK));
-	OK(set_flock(1, F_RDLCK));
+	FAILS(EAGAIN, locks_set_flock(1, F_WRLCK));
+	OK(locks_set_flock(1, F_RDLCK));
 	ck_assert_int_eq(host_flock(&fd2, LOCK_EX | LOCK_NB), -EAGAIN);
 	close(fd);
 	close(fd2);
@@ -212,10 +209,10 @@ START_TEST(test_ends)
 
 	OK(fc_open_file(&hc, node, O_RDWR, &second));
 	before = front_fds();
-	OK(setlk(1, F_WRLCK, 0, 9));
-	OK(setlk(2, F_WRLCK, 10, 19));
-	OK(set_flock(3, F_WRLCK));
-	l = want(4, F_WRLCK, 20, 29);
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
+	OK(locks_setlk(2, F_WRLCK, 10, 19));
+	OK(locks_set_flock(3, F_WRLCK));
+	l = locks_want(4, F_WRLCK, 20, 29);
 	l.fh = second.fh;
 	OK(fc_setlk(&hc, &l, false));
 	ck_assert_uint_eq(front_fds(), before + 4);
@@ -238,14 +235,14 @@ static const char *const session_ends[] = { "INIT", "DESTROY", "RESET_DEVICE", "
 
 START_TEST(test_session_ends)
 {
-	struct fc_lock l = want(9, F_WRLCK, 0, 0);
+	struct fc_lock l = locks_want(9, F_WRLCK, 0, 0);
 	char path[512];
 	int fd, i;
 
 	snprintf(path, sizeof(path), "%s", h_path("f"));
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	OK(setlk(1, F_WRLCK, 0, 9));
-	OK(set_flock(2, F_WRLCK));
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
+	OK(locks_set_flock(2, F_WRLCK));
 	OK(fc_setlkw_post(&hother, &l));
 	usleep(20000);
 	ck_assert_int_eq(host_sees(0), F_WRLCK);
@@ -286,7 +283,7 @@ END_TEST
 START_TEST(test_wait)
 {
 	const bool flocks = (_i & 1) != 0, by_host = (_i & 2) != 0;
-	struct fc_lock l = flocks ? want_flock(2, F_WRLCK) : want(2, F_WRLCK, 5, 20);
+	struct fc_lock l = flocks ? locks_want_flock(2, F_WRLCK) : locks_want(2, F_WRLCK, 5, 20);
 	struct flock f = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10 };
 	struct fuse_client same = third;
 	int fd = open(h_path("f"), O_RDWR | O_CLOEXEC);
@@ -294,7 +291,7 @@ START_TEST(test_wait)
 	if (by_host)
 		OK(flocks ? flock(fd, LOCK_EX) : fcntl(fd, F_OFD_SETLK, &f));
 	else
-		OK(flocks ? set_flock(1, F_WRLCK) : setlk(1, F_WRLCK, 0, 9));
+		OK(flocks ? locks_set_flock(1, F_WRLCK) : locks_setlk(1, F_WRLCK, 0, 9));
 	OK(fc_setlkw_post(&hother, &l));
 	for (int i = 0; i < 20; i++) {
 		ck_assert(h_serves(&hc) && h_serves(&third));
@@ -307,12 +304,12 @@ START_TEST(test_wait)
 	if (by_host)
 		OK(flocks ? flock(fd, LOCK_UN) : close(fd));
 	else
-		OK(flocks ? set_flock(1, F_UNLCK) : setlk(1, F_UNLCK, 0, 9));
+		OK(flocks ? locks_set_flock(1, F_UNLCK) : locks_setlk(1, F_UNLCK, 0, 9));
 	OK(fc_setlkw_collect(&hother));
 	if (flocks)
-		FAILS(EAGAIN, set_flock(3, F_RDLCK));
+		FAILS(EAGAIN, locks_set_flock(3, F_RDLCK));
 	else
-		FAILS(EAGAIN, setlk(3, F_RDLCK, 20, 20));
+		FAILS(EAGAIN, locks_setlk(3, F_RDLCK, 20, 20));
 	/* And one who need not wait does not. */
 	l.owner = flocks ? 2 : 4;
 	l.start = l.end = flocks ? 0 : 100;
@@ -325,10 +322,10 @@ END_TEST
 
 START_TEST(test_interrupt)
 {
-	struct fc_lock l = want(2, F_WRLCK, 5, 20);
+	struct fc_lock l = locks_want(2, F_WRLCK, 5, 20);
 	uint64_t unique;
 
-	OK(setlk(1, F_WRLCK, 0, 9));
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
 	for (int i = 0; i < 20; i++) {
 		unique = hother.unique;
 		OK(fc_setlkw_post(&hother, &l));
@@ -344,7 +341,7 @@ START_TEST(test_interrupt)
 		FAILS(EINTR, fc_setlkw_collect(&hother));
 	}
 	/* It has got nothing. */
-	OK(setlk(1, F_UNLCK, 0, 9));
+	OK(locks_setlk(1, F_UNLCK, 0, 9));
 	ck_assert_int_eq(host_sees(10), F_UNLCK);
 	OK(fc_interrupt(&hiprio, unique));
 	ck_assert(h_serves(&hc));
@@ -354,18 +351,18 @@ END_TEST
 /* Closed while it waits (no kernel does that). */
 START_TEST(test_release_while_waiting)
 {
-	struct fc_lock l = want(2, F_WRLCK, 5, 20);
+	struct fc_lock l = locks_want(2, F_WRLCK, 5, 20);
 	struct fuse_open_out mine;
 
 	OK(fc_open_file(&hc, node, O_RDWR, &mine));
 	l.fh = mine.fh;
-	OK(setlk(1, F_WRLCK, 0, 9));
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
 	OK(fc_setlkw_post(&hother, &l));
 	usleep(10000);
 	ck_assert(!vmm_queue_has_used(hother.q));
 	OK(fc_release(&hc, node, mine.fh));
 	FAILS(EBADF, fc_setlkw_collect(&hother));
-	OK(setlk(1, F_UNLCK, 0, 9));
+	OK(locks_setlk(1, F_UNLCK, 0, 9));
 	ck_assert_int_eq(host_sees(10), F_UNLCK);
 }
 END_TEST
@@ -383,11 +380,11 @@ START_TEST(test_many_waits)
 	struct fc_lock l;
 
 	h_stop();
-	start(&opts);
-	OK(setlk(1, F_WRLCK, 0, 9));
+	locks_start(&opts);
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
 	for (i = 0; i < NELEM(w); i++) {
 		OK(fc_open(&w[i], hv, 4));
-		l = want(100 + i, F_WRLCK, 0, 9);
+		l = locks_want(100 + i, F_WRLCK, 0, 9);
 		OK(fc_setlkw_post(&w[i], &l));
 		if (i == WAITING - 1)
 			usleep(100000);
@@ -399,7 +396,7 @@ START_TEST(test_many_waits)
 	OK(fc_open(&third, hv, 4));
 	for (i = 0; i < 100; i++)
 		ck_assert(h_serves(&third));
-	OK(setlk(1, F_UNLCK, 0, 9));
+	OK(locks_setlk(1, F_UNLCK, 0, 9));
 	for (left = WAITING; left > 0; left--) {
 		uint32_t id, len;
 
@@ -411,10 +408,10 @@ START_TEST(test_many_waits)
 		ck_assert_uint_eq(len, sizeof(struct fuse_out_header));
 		ck_assert_int_eq(((const struct fuse_out_header *)(const void *)w[i].rep)->error, 0);
 		/* Only he has it. */
-		FAILS(EAGAIN, setlk(1, F_WRLCK, 0, 9));
-		OK(setlk(100 + i, F_UNLCK, 0, 9));
+		FAILS(EAGAIN, locks_setlk(1, F_WRLCK, 0, 9));
+		OK(locks_setlk(100 + i, F_UNLCK, 0, 9));
 	}
-	OK(setlk(1, F_WRLCK, 0, 9));
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
 }
 END_TEST
 
@@ -443,11 +440,11 @@ static const struct {
 
 START_TEST(test_pause)
 {
-	struct fc_lock l = want(2, F_WRLCK, 5, 20);
+	struct fc_lock l = locks_want(2, F_WRLCK, 5, 20);
 	uint32_t base[QUEUES];
 	unsigned int i;
 
-	OK(setlk(1, F_WRLCK, 0, 9));
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
 	OK(fc_setlkw_post(&hother, &l));
 	usleep(10000);
 	ck_assert(!vmm_queue_has_used(hother.q));
@@ -455,7 +452,7 @@ START_TEST(test_pause)
 		if (i != hc.q->index)
 			stop_queue(&hv->queue[i], &base[i]);
 	if (pauses[_i].granted_meanwhile) {
-		OK(setlk(1, F_UNLCK, 0, 9));
+		OK(locks_setlk(1, F_UNLCK, 0, 9));
 		usleep(20000);
 		ck_assert_int_eq(host_sees(10), F_WRLCK);
 	}
@@ -480,7 +477,7 @@ START_TEST(test_pause)
 		OK(vmm_queue_enable(&hv->queue[i], true));
 	}
 	if (!pauses[_i].granted_meanwhile)
-		OK(setlk(1, F_UNLCK, 0, 9));
+		OK(locks_setlk(1, F_UNLCK, 0, 9));
 	if (pauses[_i].anew) {
 		/* Nobody is there whom it could be told, and nobody could unlock it. */
 		usleep(20000);
@@ -491,7 +488,7 @@ START_TEST(test_pause)
 	} else {
 		OK(fc_setlkw_collect(&hother));
 		ck_assert_int_eq(host_sees(10), F_WRLCK);
-		FAILS(EAGAIN, setlk(1, F_RDLCK, 20, 20));
+		FAILS(EAGAIN, locks_setlk(1, F_RDLCK, 20, 20));
 	}
 	ck_assert(h_serves(&hother) && h_serves(&hc));
 	OK(fc_init(&hc, ~0ull));
@@ -506,7 +503,7 @@ START_TEST(test_limits)
 	int err = 0;
 
 	for (i = 0; i < 10000 && err == 0; i++)
-		err = setlk(1000 + i, F_RDLCK, 0, 0);
+		err = locks_setlk(1000 + i, F_RDLCK, 0, 0);
 	printf("locks: %llu owners, then %d\n", (unsigned long long)i - 1, err);
 	ck_assert_int_eq(err, -ENOLCK);
 	ck_assert_uint_ge(i, 1000);
@@ -521,12 +518,12 @@ START_TEST(test_limits)
 	OK(fc_open_file(&hc, node, O_RDWR, &o));
 	err = 0;
 	for (i = 0; i < 200000 && err == 0; i++)
-		err = setlk(1, F_WRLCK, 2 * i, 2 * i);
+		err = locks_setlk(1, F_WRLCK, 2 * i, 2 * i);
 	printf("locks: %llu ranges, then %d\n", (unsigned long long)i - 1, err);
 	ck_assert_int_eq(err, -ENOLCK);
-	OK(setlk(1, F_UNLCK, 0, TO_END));
-	OK(setlk(1, F_WRLCK, 0, TO_END));
-	OK(setlk(1, F_UNLCK, 0, TO_END));
+	OK(locks_setlk(1, F_UNLCK, 0, TO_END));
+	OK(locks_setlk(1, F_WRLCK, 0, TO_END));
+	OK(locks_setlk(1, F_UNLCK, 0, TO_END));
 }
 END_TEST
 
@@ -540,11 +537,11 @@ START_TEST(test_setid)
 	OK(chmod(h_path("s"), 04755));
 	node = h_node("s");
 	OK(fc_open_file(&hc, node, O_RDWR, &o));
-	l = want(1, F_WRLCK, 0, 9);
+	l = locks_want(1, F_WRLCK, 0, 9);
 	OK(fc_getlk(&hc, &l, &lk));
 	ck_assert_uint_eq(lk.type, F_UNLCK);
-	OK(setlk(1, F_WRLCK, 0, 9));
-	FAILS(EAGAIN, setlk(2, F_RDLCK, 0, 0));
+	OK(locks_setlk(1, F_WRLCK, 0, 9));
+	FAILS(EAGAIN, locks_setlk(2, F_RDLCK, 0, 0));
 	l.owner = 3;
 	OK(fc_getlk(&hc, &l, &lk));
 	ck_assert(lk.type == F_WRLCK && lk.pid == hc.pid);
@@ -564,137 +561,11 @@ START_TEST(test_options)
 	struct vmm_opts opts = { .args = one };
 
 	h_stop();
-	start(&opts);
+	locks_start(&opts);
 	ck_assert_int_eq((hc.init_flags & FUSE_POSIX_LOCKS) != 0, alone[_i].posix == 0);
 	ck_assert_int_eq((hc.init_flags & FUSE_FLOCK_LOCKS) != 0, alone[_i].flock == 0);
-	ck_assert_int_eq(setlk(1, F_WRLCK, 0, 9), alone[_i].posix);
-	ck_assert_int_eq(set_flock(2, F_WRLCK), alone[_i].flock);
-}
-END_TEST
-
-/* ---- two guests on one share ---- */
-
-static struct vmm *other_vmm;
-static struct fuse_client other;
-static uint64_t other_node;
-static struct fuse_open_out other_open;
-
-static void
-setup_two(void)
-{
-	struct vmm_opts opts = { .stage = VMM_RUNNING, .args = args };
-
-	start(NULL);
-	opts.share = hv->share;
-	other_vmm = vmm_start(&opts);
-	ck_assert_ptr_nonnull(other_vmm);
-	OK(fc_open(&other, other_vmm, 1));
-	OK(fc_init(&other, ~0ull));
-	{
-		struct fuse_entry_out e;
-
-		OK(fc_lookup(&other, FC_ROOT, "f", &e));
-		other_node = e.nodeid;
-	}
-	OK(fc_open_file(&other, other_node, O_RDWR, &other_open));
-}
-
-static void
-teardown_two(void)
-{
-	struct vmm_end e;
-
-	if (other_vmm != NULL) {
-		OK(vmm_end(other_vmm, &e));
-		ck_assert_int_eq(e.exit_status, 0);
-	}
-	vmm_free(other_vmm);
-	other_vmm = NULL;
-	h_stop();
-}
-
-static struct fc_lock
-other_want(uint64_t owner, uint32_t type, uint64_t start_, uint64_t end, uint32_t lk_flags)
-{
-	return (struct fc_lock){ .node = other_node, .fh = other_open.fh, .owner = owner, .type = type, .start = start_,
-		.end = end, .lk_flags = lk_flags };
-}
-
-START_TEST(test_two_guests)
-{
-	struct fc_lock l = other_want(1, F_WRLCK, 5, 20, 0), g = other_want(1, F_RDLCK, 0, TO_END, FLOCK);
-	struct fuse_file_lock lk;
-
-	/* The same owner's number means nothing here. */
-	OK(setlk(1, F_WRLCK, 0, 9));
-	FAILS(EAGAIN, fc_setlk(&other, &l, false));
-	OK(fc_getlk(&other, &l, &lk));
-	ck_assert(lk.type == F_WRLCK && lk.start == 0 && lk.end == 9 && lk.pid == 0);
-	OK(fc_setlkw_post(&other, &l));
-	usleep(10000);
-	ck_assert(!vmm_queue_has_used(other.q));
-	OK(setlk(1, F_UNLCK, 0, 9));
-	OK(fc_setlkw_collect(&other));
-	FAILS(EAGAIN, setlk(1, F_RDLCK, 20, 20));
-	OK(set_flock(1, F_WRLCK));
-	FAILS(EAGAIN, fc_setlk(&other, &g, false));
-	/* One guest dies: the other goes on. */
-	OK(fc_setlkw_post(&other, &g));
-	h_stop();
-	OK(fc_setlkw_collect(&other));
-}
-END_TEST
-
-static long
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-	long x = *(const long *)a, y = *(const long *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* From the unlock of one guest to the answer that the other waits for, back and forth. */
-START_TEST(test_hand_over)
-{
-	enum { ROUNDS = 200 };
-	static long us[ROUNDS];
-	struct fc_lock a = want(1, F_WRLCK, 0, 9), b = other_want(1, F_WRLCK, 0, 9, 0);
-
-	if (_i == 1) {
-		a = want_flock(1, F_WRLCK);
-		b = other_want(1, F_WRLCK, 0, TO_END, FLOCK);
-	}
-	OK(fc_setlk(&hc, &a, false));
-	for (int i = 0; i < ROUNDS; i++) {
-		struct fuse_client *has = i % 2 == 0 ? &hc : &other, *waits = i % 2 == 0 ? &other : &hother;
-		struct fc_lock *l = i % 2 == 0 ? &a : &b, unlock;
-
-		if (i % 2 == 1)
-			has = &other;
-		OK(fc_setlkw_post(waits, i % 2 == 0 ? &b : &a));
-		usleep(1000);
-		ck_assert(!vmm_queue_has_used(waits->q));
-		unlock = *l;
-		unlock.type = F_UNLCK;
-		us[i] = now_us();
-		OK(fc_setlk(has == &other && waits == &hother ? &other : has, &unlock, false));
-		OK(fc_setlkw_collect(waits));
-		us[i] = now_us() - us[i];
-	}
-	qsort(us, ROUNDS, sizeof(us[0]), by_value);
-	printf("locks: %s: hand-over between two daemons, %d times: median %ld us, 99 %% %ld us, worst %ld us\n",
-	    _i == 1 ? "flock" : "fcntl", ROUNDS, us[ROUNDS / 2], us[ROUNDS * 99 / 100], us[ROUNDS - 1]);
-	/* A wait that is asked for again and again would show. */
-	ck_assert_int_lt(us[ROUNDS / 2], 5000);
+	ck_assert_int_eq(locks_setlk(1, F_WRLCK, 0, 9), alone[_i].posix);
+	ck_assert_int_eq(locks_set_flock(2, F_WRLCK), alone[_i].flock);
 }
 END_TEST
 
@@ -702,7 +573,7 @@ int
 main(void)
 {
 	Suite *s = suite_create("locks");
-	TCase *t = tcase_create("one"), *two = tcase_create("two");
+	TCase *t = tcase_create("one");
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, h_stop);
@@ -719,10 +590,6 @@ main(void)
 	tcase_add_test(t, test_setid);
 	tcase_add_loop_test(t, test_options, 0, NELEM(alone));
 	suite_add_tcase(s, t);
-	tcase_set_timeout(two, 60);
-	tcase_add_checked_fixture(two, setup_two, teardown_two);
-	tcase_add_test(two, test_two_guests);
-	tcase_add_loop_test(two, test_hand_over, 0, 2);
-	suite_add_tcase(s, two);
+	suite_add_tcase(s, check_locks_two());
 	return h_main(s, 300);
 }
