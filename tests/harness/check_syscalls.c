@@ -3,6 +3,7 @@
  * How many file system calls a hot operation costs, counted by strace on the running front and worker. The table is what
  * ARCHITECTURE.md states. Runs in: the test program, as root; needs strace.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,15 @@ do_write(void)
 	return fc_write(&hc, node, fh, 0, block, sizeof(block), 0) == sizeof(block) ? 0 : -1;
 }
 
+static int
+do_open(void)
+{
+	struct fuse_open_out o;
+	int r = fc_open_file(&hc, node, O_RDONLY, &o);
+
+	return r != 0 ? r : fc_release(&hc, node, o.fh);
+}
+
 static const struct row {
 	const char *name;
 	int (*op)(void);
@@ -65,6 +75,8 @@ static const struct row {
 	{ "GETATTR", do_getattr, 0, 1 },
 	{ "GETATTR with a handle", do_getattr_fh, 1, 0 },
 	{ "LOOKUP", do_lookup, 0, 1 },
+	/* A close each; the front looks at the type of what it is given. */
+	{ "OPEN to read, RELEASE", do_open, 2, 2 },
 	{ "READ 4 KiB", do_read, 1, 0 },
 	{ "WRITE 4 KiB", do_write, 1, 0 },
 };
