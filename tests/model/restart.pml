@@ -6,8 +6,9 @@
  * What is modelled: one lane. The front sends both requests in one batch or in two messages; a worker takes a message,
  * for each request in it stores the journal entry (proto/journal.h: state NONE, then the fields, then EXECUTING, each
  * a step), makes the system call, stores DONE, and at the end of the batch sends the replies as one message. A worker
- * can die between any two steps; what it has sent stays in the socket. The front reads the socket of a dead worker to
- * its end, answers EIO what was on the wire at two deaths, and sends the rest again, in the old order, one at a time.
+ * can die between any two steps; what it has sent stays in the socket. Whoever takes a message says so, in the step after (the
+ * mailbox's `heard`). The front reads the socket of a dead worker to its end, answers EIO what two workers had heard that
+ * died, and sends the rest again, in the old order, one at a time.
  * A replay looks for its tag in all of the page, a new entry is made at the place in the batch.
  *
  * Once a message of replies may be a lie: nothing of it is used, the front reads the lane no more, and the worker, which
@@ -24,7 +25,7 @@
  *   - it is answered, once; nothing waits for ever (no invalid end state);
  *   - answered 0: it took effect exactly once. Answered EEXIST or ENOENT: it took no effect, and when the worker
  *     looked the name was in the state that the answer says;
- *   - answered EIO: it was on the wire at two deaths or at a lie, and took effect once or not at all.
+ *   - answered EIO: it was heard before two deaths, or on the wire at a lie, and took effect once or not at all.
  * The one condition: the neighbour keeps away from the names of a request from the look at them for the entry to the
  * store of DONE (ghost `window`; over a death this lasts until the replay is done). The guest's kernel sees to that for the guest's
  * processes, by the lock of the directory; a process of the host that takes away the new name just then cannot be told
@@ -61,6 +62,7 @@ bit jbefore[N];
 chan req[WORKERS] = [N] of { byte, byte, byte, bool };		/* count, tags, replay */
 chan rep[WORKERS] = [N] of { byte, byte, mtype, byte, mtype };	/* count, tag and result, twice */
 bool dead[WORKERS];
+bool heard[N];			/* by the present worker */
 byte lanes = 0;			/* the newest worker that the front has been told of */
 
 bool chosen;			/* kinds and names are */
@@ -72,7 +74,7 @@ byte late = NOBODY;		/* and is not over although its worker is dead */
 /* The front's view. */
 bool answered[N];
 mtype answer[N];
-byte on_wire[N];		/* deaths while it was on the wire */
+byte on_wire[N];		/* deaths after it was heard */
 bool unknowable[N];		/* it was on the wire at a lie */
 bool lied;			/* by the present worker */
 bool kill_liar;			/* so the monitor has been told */
@@ -177,6 +179,7 @@ again:
 		do
 		:: true ->
 end_idle:		req[me]?count, t0, t1, replay;
+			d_step { heard[t0] = true; if :: count == 2 -> heard[t1] = true :: else -> skip fi };
 			serve(t0, 0, r0);
 			if
 			:: count == 2 -> serve(t1, 1, r1)
@@ -225,11 +228,11 @@ inline take(me)
 	}
 }
 
-/* Request t was on the wire of a worker that is dead now. */
+/* Request t was on the wire of a worker that is dead now. What it did not hear has done nothing. */
 inline counted(t)
 {
 	if
-	:: !answered[t] ->
+	:: !answered[t] && (heard[t] || lied) ->
 		on_wire[t]++;
 #ifndef LIE_REPLAYED
 		unknowable[t] = lied;
@@ -311,6 +314,8 @@ active proctype front()
 			me++;
 			lied = false;
 			both = false;
+			heard[0] = false;
+			heard[1] = false;
 			sent = (answered[0] -> 1 : 0)
 		};
 #ifdef ANY_ORDER
