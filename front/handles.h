@@ -19,8 +19,7 @@ struct handle {
 	uint64_t node;
 	uint32_t flags; /* Linux O_* it was opened with, for the worker to open it again */
 	bool dir;
-	bool
-	    small; /* to read, and not large when it was opened: the last close of it cannot take long */
+	bool small; /* to read, and small when opened: its last close is fast */
 	_Atomic bool setid; /* has set-id bits by now: changes go through the worker */
 	_Atomic bool no_nowait; /* its file system has no RWF_NOWAIT */
 };
