@@ -145,7 +145,7 @@ crash-build: crash-worker
 	$(MAKE) B=$(B)/crash CPPFLAGS="$(CPPFLAGS) -DCRASH_POINTS" all
 
 # What the tests need is installed before anything is built, so the rest is another make.
-.PHONY: check check-built check-asan check-long check-model demo
+.PHONY: check check-built check-asan check-tsan check-long check-model demo
 check:
 	tests/install-deps
 	$(MAKE) check-built
@@ -163,6 +163,15 @@ check-asan:
 	WORKER_EXE=$(abspath $(B))/asan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
 	    VIRTIOFSD="$(abspath $(B))/asan/virtiofsd --seccomp=none" UNIT_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(UNIT_TESTS)) $(FUZZERS)" \
 	    HARNESS_TESTS="$(filter-out $(ASAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/asan unit harness
+
+# The same with ThreadSanitizer, which makes them many times slower. Besides: a daemon's CPU and descriptors are not those
+# of an ordinary build.
+TSAN_LEAVE_OUT := $(ASAN_LEAVE_OUT) check_idle check_inside check_modes
+check-tsan:
+	$(MAKE) B=$(B)/tsan SAN=thread all unit-tests harness-tests
+	CK_TIMEOUT_MULTIPLIER=10 WORKER_EXE=$(abspath $(B))/tsan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
+	    VIRTIOFSD="$(abspath $(B))/tsan/virtiofsd --seccomp=none" UNIT_TESTS="$(filter-out $(TSAN_LEAVE_OUT),$(UNIT_TESTS)) $(FUZZERS)" \
+	    HARNESS_TESTS="$(filter-out $(TSAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/tsan unit harness
 
 # The protocol of a restart, every interleaving; and that its mutations are found.
 check-model:

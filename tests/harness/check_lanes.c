@@ -31,23 +31,6 @@ find_worker(void)
 	ck_abort_msg("no worker");
 }
 
-static bool
-is_traced(pid_t pid)
-{
-	char path[64], line[128];
-	bool traced = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	if ((f = fopen(path, "re")) == NULL)
-		return false;
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (strncmp(line, "TracerPid:", 10) == 0)
-			traced = atoi(line + 10) != 0;
-	fclose(f);
-	return traced;
-}
-
 static void
 slow_down(pid_t target)
 {
@@ -62,9 +45,9 @@ slow_down(pid_t target)
 		    pid, NULL);
 		_exit(127);
 	}
-	for (int i = 0; i < 500 && !is_traced(target); i++)
+	for (int i = 0; i < 500 && !h_is_traced(target); i++)
 		usleep(10000);
-	ck_assert_msg(is_traced(target), "strace does not trace");
+	ck_assert_msg(h_is_traced(target), "strace does not trace");
 	/* The main thread comes first; the others follow. */
 	usleep(300000);
 }

@@ -93,23 +93,6 @@ find_proc(const char *comm)
 	return -1;
 }
 
-static bool
-is_traced(pid_t pid)
-{
-	char path[64], line[128];
-	bool traced = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	if ((f = fopen(path, "r")) == NULL)
-		return false;
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (strncmp(line, "TracerPid:", 10) == 0)
-			traced = atoi(line + 10) != 0;
-	fclose(f);
-	return traced;
-}
-
 static pid_t
 start_strace(pid_t target, const char *out)
 {
@@ -123,11 +106,11 @@ start_strace(pid_t target, const char *out)
 		execlp("strace", "strace", "-f", "-qq", "-o", out, "-e", TRACE, "-p", pid, NULL);
 		_exit(127);
 	}
-	for (int i = 0; i < 500 && !is_traced(target); i++)
+	for (int i = 0; i < 500 && !h_is_traced(target); i++)
 		usleep(10000);
 	/* TracerPid of the main thread comes first; the others follow. */
 	usleep(300000);
-	ck_assert_msg(is_traced(target), "strace does not trace");
+	ck_assert_msg(h_is_traced(target), "strace does not trace");
 	return child;
 }
 

@@ -239,3 +239,20 @@ h_main(Suite *s, unsigned int seconds)
 	h_abandon();
 	return failed == 0 ? 0 : 1;
 }
+
+bool
+h_is_traced(pid_t pid)
+{
+	char path[64], line[128];
+	bool traced = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if ((f = fopen(path, "re")) == NULL)
+		return false;
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, "TracerPid:", 10) == 0)
+			traced = atoi(line + 10) != 0;
+	fclose(f);
+	return traced;
+}

@@ -81,6 +81,9 @@ uint64_t h_node(const char *name);
 /* Wait until fn(arg) is true; false at the time-out. */
 bool h_eventually(bool (*fn)(void *), void *arg, int timeout_ms);
 
+/* Does strace trace that process? */
+bool h_is_traced(pid_t pid);
+
 /* Run the suite: no fork unless CK_FORK says so, killed after `seconds`. Returns main's status. */
 int h_main(Suite *s, unsigned int seconds);
 

@@ -41,6 +41,7 @@ static struct { uint64_t id; int fd; bool announced; } mounts[RIG_MOUNTS];	/* an
 static unsigned nmounts;
 static int put_sock, get_sock;
 static pthread_t vault_thread;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the thread has it while it works */
 static bool vault_running;
 
 /* Where a node is kept: each worker of a test gives out few ids. */
@@ -141,8 +142,10 @@ count_kept(bool pinned)
 {
 	unsigned n = 0;
 
+	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < RIG_NODES; i++)
 		n += kept[i].used && (!pinned || kept[i].pinned);
+	pthread_mutex_unlock(&lock);
 	return n;
 }
 
@@ -436,9 +439,11 @@ vault_main(void *arg)
 
 		if (poll(p, 2, -1) == -1)
 			continue;
+		pthread_mutex_lock(&lock);
 		open = vault_drain();
 		if (p[1].revents != 0)
 			vault_question();
+		pthread_mutex_unlock(&lock);
 	}
 	return NULL;
 }
