@@ -28,6 +28,7 @@ struct lane {
 	struct mailbox_end mail;
 	uint32_t posted; /* messages to this worker */
 	uint64_t used_ns; /* when something was sent last */
+	uint64_t heard_ns, done_ns; /* when something was answered last; a message to its end */
 	uint16_t cpu; /* where the worker's thread ran when it answered last */
 	bool awake; /* what the mailbox says of us */
 	/* Messages out. Their bytes stay until all is answered: the next worker may have to hear them again. */

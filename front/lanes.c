@@ -25,7 +25,10 @@
 #include "front/pool.h"
 #include "front/restart.h"
 
-#define SLOW_NS 100000u /* a service time above this spreads */
+#define SLOW_NS 200000u /* a service time above this spreads */
+#define STALL_NS 1000000u /* and so does a lane of which nothing is heard for so long */
+#define CERTAIN_NS 1000000u /* nothing is that long but because it waits */
+#define SPREAD_NS 50000000u /* for so long */
 #define KEEP_NS 20000000u /* for so long a borrowed lane is kept that has nothing to do */
 
 static uint64_t
@@ -93,16 +96,33 @@ borrow(struct queue *q)
 	return l;
 }
 
-/* Would something new have to wait long behind what is on this lane? */
+/*
+ * Shall the queue be spread? What takes long because it waits does not take longer beside others; what takes long because
+ * there is much to do does, on the same CPUs and for the locks of the same directory. So how long requests take is learnt
+ * on one lane alone, and a spread ends after a while, to be justified again, unless it takes so long that it can only wait.
+ */
+static bool
+is_spread(struct queue *q)
+{
+	if (q->service_ns >= SLOW_NS) {
+		q->spread_until = turn_now(q) + SPREAD_NS;
+		q->service_ns = 0;
+	}
+	if (q->spread_until != 0 && turn_now(q) >= q->spread_until)
+		q->spread_until = 0;
+	return q->spread_until != 0;
+}
+
+/* Would something new on this lane have to wait for something that waits? */
 static bool
 is_slow(struct queue *q, const struct lane *l)
 {
 	uint64_t since;
 
-	if (q->service_ns >= SLOW_NS)
+	if (is_spread(q))
 		return true;
 	since = atomic_load_explicit(&l->waiting_since, memory_order_relaxed);
-	return l->inflight > 0 && since != 0 && turn_now(q) > since + SLOW_NS;
+	return l->inflight > 0 && since != 0 && turn_now(q) > MAX(since, l->heard_ns) + STALL_NS;
 }
 
 static struct lane *
@@ -210,16 +230,35 @@ lanes_flush(struct queue *q)
 			restart_broken(q->lane[i], BROKEN_CLOSED);
 }
 
-/* A message is answered to its end: learn how long a request of it took. */
-static void
-learn(struct queue *q, const struct lane *l, uint8_t msg)
+static bool
+is_alone(const struct queue *q, const struct lane *l)
 {
-	uint64_t each = (pace_now() - l->sent_ns[msg]) / l->total[msg];
+	for (unsigned i = 0; i < q->nlanes; i++)
+		if (q->lane[i] != l && q->lane[i]->inflight > 0)
+			return false;
+	return true;
+}
+
+/* A message is answered to its end: learn how long a request of it took, when it was its turn. */
+static void
+learn(struct queue *q, struct lane *l, uint8_t msg)
+{
+	const uint64_t now = pace_now();
+	const uint64_t each = (now - MAX(l->sent_ns[msg], l->done_ns)) / l->total[msg];
 	int64_t diff;
 
-	if (each > UINT32_MAX / 2)
-		each = UINT32_MAX / 2;
-	diff = (int64_t)each - q->service_ns;
+	l->done_ns = now;
+	if (each >= CERTAIN_NS) {
+		/* Once may be the journal of a file system, for which all wait. */
+		if (q->certain)
+			q->spread_until = MAX(q->spread_until, now + SPREAD_NS);
+		q->certain = true;
+		return;
+	}
+	q->certain = false;
+	if (!is_alone(q, l))
+		return;
+	diff = (int64_t)MIN(each, 2 * SLOW_NS) - q->service_ns;
 	q->service_ns = (uint32_t)(q->service_ns + diff / 8);
 }
 
@@ -318,6 +357,7 @@ take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, b
 	if (rpc_check(RPC_REPLY, q->rx, n, lost ? RPC_FDS_LOST : nfds) != 0)
 		return "a malformed message";
 	l->cpu = ((const struct rpc_batch *)q->rx)->cpu;
+	l->heard_ns = turn_now(q);
 	for (struct rpc_hdr *h = rpc_first(q->rx); lie == NULL && h != NULL;
 	     h = rpc_next(q->rx, h)) {
 		int fd = -1;
@@ -488,6 +528,7 @@ lanes_wait(struct queue *q)
 	*revive = (struct pollfd){ .fd = q->revive_fd, .events = POLLIN };
 	if (ppoll(s.fd, s.n + 1, NULL, NULL) == -1 && errno != EINTR)
 		fatal("ppoll");
+	q->turn_ns = 0;
 	lanes_woken(q, &s);
 	if (revive->revents != 0)
 		lanes_revive(q);

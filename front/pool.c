@@ -9,7 +9,7 @@
 #include "front/threads.h"
 
 #define FAST_NS 200000u
-#define PROBE_MIN UINT64_C(10000000)
+#define PROBE_MIN UINT64_C(100000000)
 #define PROBE_MAX UINT64_C(10000000000)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -82,8 +82,8 @@ pace_probe(struct pace *p)
 	at = atomic_load_explicit(&p->probe_at, memory_order_relaxed);
 	pause = atomic_load_explicit(&p->probe_pause, memory_order_relaxed);
 	pause = pause == 0 ? PROBE_MIN : pause < PROBE_MAX / 2 ? 2 * pause : PROBE_MAX;
-	/* One of those who find that it is time. */
-	if (now < at || !atomic_compare_exchange_strong(&p->probe_at, &at, now + pause))
+	/* One of those who find that it is time; not as soon as it has become slow. */
+	if (now < at || !atomic_compare_exchange_strong(&p->probe_at, &at, now + pause) || at == 0)
 		return false;
 	atomic_store_explicit(&p->probe_pause, pause, memory_order_relaxed);
 	return true;
@@ -95,6 +95,7 @@ pace_probed(struct pace *p, uint64_t ns)
 	if (ns < FAST_NS && !pace_fast(p)) {
 		atomic_store_explicit(&p->ns, (uint32_t)ns, memory_order_relaxed);
 		atomic_store_explicit(&p->probe_pause, 0, memory_order_relaxed);
+		atomic_store_explicit(&p->probe_at, 0, memory_order_relaxed);
 	} else
 		pace_learn(p, ns);
 }

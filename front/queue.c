@@ -271,6 +271,7 @@ wait_for_work(struct queue *q, bool taking)
 		sleep_until_work(q, kicks);
 	}
 	poller_learn(p, &w);
+	q->turn_ns = 0;
 	lanes_reap(q);
 }
 
@@ -300,6 +301,7 @@ nap(struct queue *q, uint64_t taken)
 		fatal("queue %u: ppoll", q->index);
 	if ((p[0].revents | p[1].revents) != 0)
 		atomic_store(&q->woken, true);
+	q->turn_ns = 0;
 	lanes_reap(q);
 }
 
@@ -363,7 +365,6 @@ queue_main(void *arg)
 		const uint64_t served = q->served, forgotten = q->forgotten;
 		bool taking = obey(q);
 
-		q->turn_ns = 0;
 		heed_wake(q);
 		if (taking)
 			drain(q);
