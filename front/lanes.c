@@ -3,8 +3,8 @@
  * The lanes of one queue: which lane a request takes, batching, and matching replies to requests.
  *
  * Packing: while requests are served fast, a queue fills its own lane, so that a batch costs one message and one wake-up;
- * when the average service time says that they block (cold disk, NFS), or the oldest waits long, it borrows more and spreads
- * them.
+ * when the average service time says that they block (cold disk, NFS), or its lane is silent for long, it borrows more and
+ * spreads them.
  *
  * Runs in: front, the queue's thread. Replies are written by the worker, which may be hostile: one that breaks the
  * protocol, or answers what was not asked, is a lie. Nothing follows from it, the lane is not read any more, and the
@@ -154,7 +154,7 @@ lanes_give_back(struct queue *q)
 		struct lane *l = q->lane[i];
 
 		if (l->inflight + l->b.count > 0 || l->dead || l->replaying ||
-		    turn_now(q) - l->used_ns < KEEP_NS)
+		    turn_now(q) < l->used_ns + KEEP_NS)
 			q->lane[kept++] = l;
 		else
 			lane_pool_give(l);
