@@ -169,7 +169,7 @@ check-asan:
 TSAN_LEAVE_OUT := $(ASAN_LEAVE_OUT) check_idle check_inside check_modes
 check-tsan:
 	$(MAKE) B=$(B)/tsan SAN=thread all unit-tests harness-tests
-	CK_TIMEOUT_MULTIPLIER=10 WORKER_EXE=$(abspath $(B))/tsan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
+	TSAN_OPTIONS=atexit_sleep_ms=0 CK_TIMEOUT_MULTIPLIER=10 WORKER_EXE=$(abspath $(B))/tsan/virtiofsd-worker WORKER_SECCOMP_NONE=1 \
 	    VIRTIOFSD="$(abspath $(B))/tsan/virtiofsd --seccomp=none" UNIT_TESTS="$(filter-out $(TSAN_LEAVE_OUT),$(UNIT_TESTS)) $(FUZZERS)" \
 	    HARNESS_TESTS="$(filter-out $(TSAN_LEAVE_OUT),$(HARNESS_TESTS))" tests/check $(B)/tsan unit harness
 
