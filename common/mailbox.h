@@ -61,7 +61,10 @@ void mailbox_seen(struct mailbox_end *, bool none);
 
 /* A message was received, on whichever way. */
 void mailbox_hear(struct mailbox_end *);
-/* Has the other side received the nth message that was sent to it (from 1, both ways counted)? */
+/*
+ * Has the other side received the nth message that was sent to it (from 1, both ways counted)? A hint: one way may have
+ * overtaken the other, and the other side may lie.
+ */
 bool mailbox_heard(const struct mailbox_end *, uint32_t nth);
 
 /* Say that we look at the mailbox from now on. */

@@ -122,10 +122,8 @@ struct queue {
 	/* lanes */
 	struct lane **lane; /* [0] is its own, the others are borrowed */
 	unsigned nlanes, lanes_max;
-	uint64_t
-	    turn_ns; /* CLOCK_MONOTONIC when it was first asked for since the last wait, or 0 */
-	uint32_t
-	    service_ns; /* moving average of a request's time, while there is one lane in use */
+	uint64_t turn_ns; /* CLOCK_MONOTONIC, asked for once between waits; 0 = not yet */
+	uint32_t service_ns; /* average time of a request while one lane is in use */
 	bool certain; /* the last message took so long that its requests must have waited */
 	uint64_t spread_until; /* CLOCK_MONOTONIC ns, 0 = not spread */
 	uint8_t *rx; /* RPC_MSG_MAX */
@@ -157,8 +155,7 @@ struct queue {
 /* How long something took lately, to choose between doing it at once and in the pool. */
 struct pace {
 	_Atomic uint32_t ns;
-	_Atomic uint64_t
-	    probe_at; /* CLOCK_MONOTONIC ns: no probe before; 0 = it was fast till now */
+	_Atomic uint64_t probe_at; /* CLOCK_MONOTONIC ns: none before; 0 = it was fast till now */
 	_Atomic uint64_t probe_pause; /* ns, after one that failed; 0 = the shortest */
 };
 

@@ -193,7 +193,7 @@ release_in_pool(struct request *r)
 
 /*
  * The last close of an unlinked file frees its blocks: 100 ms and more for a large one. What is known here will do, no
- * server is asked.
+ * server is asked; one that was small when it was opened and has become large since costs its own queue a pause.
  */
 static bool
 may_free_much(const struct handle *h)

@@ -66,7 +66,7 @@ is_unknowable(const struct lane *l, const struct request *r)
 
 /*
  * All that the dead worker left: count its death against what it had received. What came too late for it, when death follows
- * death, has done nothing.
+ * death, has done nothing. (A worker that hides what it received is bounded by --worker-deaths.)
  */
 static void
 count_death(struct queue *q, struct lane *l, struct resumed *sum)

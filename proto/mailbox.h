@@ -34,8 +34,7 @@ struct mailbox_half {
 	/* the receiver's */
 	_Alignas(64) uint32_t taken; /* messages copied out of slots */
 	uint32_t awake; /* looks at sent and letters */
-	uint32_t
-	    heard; /* messages received, either way: what a dead worker may have begun to serve */
+	uint32_t heard; /* messages received, either way: what it may have begun to serve */
 	_Alignas(64) struct mailbox_slot slot[MAILBOX_SLOTS];
 };
 

@@ -309,9 +309,10 @@ serve_lane(struct lane *l)
 			continue;
 		if (n == 0)
 			park();
+		if (n > 0)
+			mailbox_hear(&l->mail);
 		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
 			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
-		mailbox_hear(&l->mail);
 		place_front(&l->place, ((const struct rpc_batch *)l->in)->cpu);
 		serve_batch(l);
 	}

@@ -301,6 +301,9 @@ falsify_message(struct lane *l, struct rpc_batch *m, size_t *n)
 	case LIE_MAIL_BELLS:
 		lie_in_mailbox(l, m, *n);
 		return false;
+	case LIE_MAIL_TWICE:
+		lie_in_mailbox(l, m, *n);
+		break;
 	case LIE_HANG_UP: shutdown(l->sock, SHUT_RDWR); return false;
 	case LIE_EXIT: _exit(0);
 	case LIE_ABORT: __builtin_trap();

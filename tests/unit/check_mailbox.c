@@ -119,6 +119,23 @@ START_TEST(reset)
 END_TEST
 
 /* Whatever the sender writes: the receiver takes what it can use, or refuses. */
+/* What the worker has received, in slots or not, and what it has not; a new worker has received nothing. */
+START_TEST(heard)
+{
+	ck_assert(!mailbox_heard(&front, 1));
+	mailbox_hear(&worker);
+	mailbox_hear(&worker);
+	ck_assert(mailbox_heard(&front, 1) && mailbox_heard(&front, 2) && !mailbox_heard(&front, 3));
+	box->to_worker.heard = UINT32_MAX;
+	ck_assert(!mailbox_heard(&front, 1) && mailbox_heard(&front, UINT32_MAX) && !mailbox_heard(&front, 0));
+	mailbox_reset(&front);
+	ck_assert(!mailbox_heard(&front, 1));
+	/* Without a mailbox nobody knows: it counts as heard. */
+	mailbox_init(&front, NULL, true);
+	ck_assert(mailbox_heard(&front, 1));
+}
+END_TEST
+
 START_TEST(liar)
 {
 	struct mailbox_half *h = &box->to_front;
@@ -260,6 +277,7 @@ main(void)
 	tcase_add_test(t, full_or_too_long);
 	tcase_add_test(t, sleep_sees_what_came);
 	tcase_add_test(t, reset);
+	tcase_add_test(t, heard);
 	tcase_add_test(t, liar);
 	tcase_add_test(t, none);
 	suite_add_tcase(s, t);
