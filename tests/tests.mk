@@ -39,6 +39,7 @@ VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/va
 UNIT_check_vault := $(VAULT)
 UNIT_check_vault_mounts := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
+UNIT_check_place := worker/place.c common/log.c
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
 UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \

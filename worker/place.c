@@ -1,44 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The CPU of a lane's thread. What is compared is the time that COUNT messages take, whatever they ask for, so that all
- * costs count: the front's, the guest's, and those of whoever else runs on either CPU. A try that fails costs some
- * milliseconds, so the next one comes after a pause, which doubles with each failure. Runs in: worker, lane threads.
+ * The CPU of a lane's thread. How many lanes are busy is known from how many messages each has got: a counter a lane, in
+ * a cache line of its own, which the others read now and then. Runs in: worker, lane threads.
  */
 #include "worker/place.h"
 
-#include "common/log.h"
-#include "common/poller.h"
+#include <stdatomic.h>
 
-#define COUNT 128u
-#define STEADY 4u /* messages from one CPU before it is followed */
-#define PAUSE_MIN 100000000u /* ns */
-#define PAUSE_MAX 10000000000u
-#define REST_PAUSE 5000000u /* after a sleep, which ends a stay without blame */
+#include "common/log.h"
+
+#define JUDGE_NS 10000000u
+
+static struct {
+	_Alignas(64) _Atomic uint32_t n;
+} messages[PLACE_LANES];
 
 void
-place_init(struct place *p, bool looks)
+place_init(struct place *p, unsigned lane)
 {
-	*p = (struct place){ .looks = looks, .pause = PAUSE_MIN };
+	/* Nobody waits for what lane 0 does. */
+	*p = (struct place){ .lane = lane, .stuck = lane == 0 || lane >= PLACE_LANES };
 }
 
-static bool
-bind_to(struct place *p, const cpu_set_t *set, enum place_where where)
+static void
+bind_to(struct place *p, const cpu_set_t *set)
 {
 	if (sched_setaffinity(0, sizeof(*set), set) == -1) {
 		log_debug("cannot choose my CPU");
 		p->stuck = true;
-		return false;
 	}
-	p->where = where;
-	p->count = 0;
-	return true;
 }
 
 static void
 go_free(struct place *p)
 {
-	bind_to(p, &p->home, PLACE_FREE);
-	p->bound = 0;
+	p->near = false;
+	bind_to(p, &p->home);
 }
 
 static void
@@ -46,94 +43,66 @@ go_near(struct place *p)
 {
 	cpu_set_t set;
 
-	/* What an administrator has changed meanwhile counts. */
-	if (p->where == PLACE_FREE && sched_getaffinity(0, sizeof(p->home), &p->home) == -1) {
-		p->stuck = true;
-		return;
-	}
 	if (p->front_cpu >= CPU_SETSIZE || !CPU_ISSET(p->front_cpu, &p->home))
 		return;
 	CPU_ZERO(&set);
 	CPU_SET(p->front_cpu, &set);
-	if (bind_to(p, &set, PLACE_NEAR))
-		p->bound = p->front_cpu;
+	p->near = true;
+	p->bound = p->front_cpu;
+	bind_to(p, &set);
 }
 
-static void
-go_away(struct place *p)
+/* How many lanes have got about as much to do as this one since it judged last? It is one of them. */
+static unsigned
+busy_lanes(struct place *p)
 {
-	cpu_set_t set = p->home;
+	uint32_t got[PLACE_LANES];
+	unsigned n = 0;
 
-	CPU_CLR(p->front_cpu, &set);
-	p->settled = false;
-	if (CPU_COUNT(&set) == 0)
-		p->again = UINT64_MAX;
-	else
-		bind_to(p, &set, PLACE_AWAY);
+	for (unsigned i = 1; i < PLACE_LANES; i++) {
+		const uint32_t now = atomic_load_explicit(&messages[i].n, memory_order_relaxed);
+
+		got[i] = now - p->seen[i];
+		p->seen[i] = now;
+	}
+	for (unsigned i = 1; i < PLACE_LANES; i++)
+		n += got[i] > 0 && got[i] >= got[p->lane] / 4;
+	return n;
 }
 
-/* From away. */
-static void
-come_back(struct place *p, uint64_t now, bool failed)
-{
-	go_near(p);
-	p->again = now + (failed ? p->pause : REST_PAUSE);
-	if (failed)
-		p->pause = p->pause < PAUSE_MAX / 2 ? p->pause * 2 : PAUSE_MAX;
-}
-
-/* COUNT messages have come: is this the better place? */
 static void
 judge(struct place *p)
 {
-	const uint64_t now = poller_now(), took = now - p->since;
+	const unsigned busy = busy_lanes(p);
+	bool near;
 
-	p->count = 0;
-	if (p->where == PLACE_NEAR) {
-		p->near_ns = took;
-		if (now >= p->again)
-			go_away(p);
-	} else if (took > p->near_ns || place_is_near(p)) {
-		come_back(p, now, !p->settled);
-	} else {
-		p->settled = true;
-		p->pause = PAUSE_MIN;
+	/* What an administrator has changed meanwhile counts. */
+	if (!p->near && sched_getaffinity(0, sizeof(p->home), &p->home) == -1) {
+		p->stuck = true;
+		return;
 	}
+	near = 2 * busy > (unsigned)CPU_COUNT(&p->home);
+	if (near && !p->near)
+		go_near(p);
+	else if (!near && p->near)
+		go_free(p);
 }
 
 void
-place_front(struct place *p, uint16_t cpu)
+place_front(struct place *p, uint16_t cpu, uint64_t now)
 {
-	const bool same = cpu == p->front_cpu;
+	_Atomic uint32_t *n;
 
 	p->front_cpu = cpu;
 	if (p->stuck)
 		return;
-	if (p->where == PLACE_FREE) {
-		p->bound = same ? p->bound + 1 : 1;
-		if (p->bound >= STEADY || !p->looks)
-			go_near(p);
-		return;
-	}
-	if (p->where == PLACE_NEAR && p->bound != cpu) {
-		if (p->looks)
-			go_free(p);
-		else
-			go_near(p);
-		return;
-	}
-	if (!p->looks)
-		return;
-	if (p->count++ == 0)
-		p->since = poller_now();
-	else if (p->count > COUNT)
+	n = &messages[p->lane].n;
+	atomic_store_explicit(
+	    n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+	if (now - p->judged >= JUDGE_NS) {
+		p->judged = now;
 		judge(p);
-}
-
-void
-place_rest(struct place *p, bool crowded)
-{
-	p->count = 0;
-	if (p->where == PLACE_AWAY)
-		come_back(p, poller_now(), crowded);
+	}
+	if (p->near && cpu != p->bound)
+		go_near(p);
 }

@@ -57,7 +57,7 @@ serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
 	l->arena = arena;
 	mailbox_init(&l->mail, arena + RPC_ARENA_SIZE, false);
 	l->poll.max = ops_device()->busy_poll_us * 1000;
-	place_init(&l->place, l->poll.max != 0);
+	place_init(&l->place, nr);
 	l->in = p;
 	l->out_buf = p + RPC_MSG_MAX;
 	l->scratch = p + 2 * (size_t)RPC_MSG_MAX;
@@ -204,7 +204,6 @@ serve_batch(struct lane *l)
 	int r;
 
 	rpc_begin(&l->out, l->out_buf);
-	l->began = now_ns();
 	journal_batch(&l->journal, rpc_first(l->in));
 	if (inode_may_miss())
 		resolve_batch(l->in);
@@ -289,7 +288,6 @@ next_message(struct lane *l)
 		poller_sleep(&l->poll, &w);
 		if (!mailbox_sleep(&l->mail))
 			continue;
-		place_rest(&l->place, w.crowded);
 		n = receive(l, 0);
 		mailbox_wake(&l->mail);
 		if (n != -EAGAIN)
@@ -313,7 +311,8 @@ serve_lane(struct lane *l)
 			mailbox_hear(&l->mail);
 		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
 			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
-		place_front(&l->place, ((const struct rpc_batch *)l->in)->cpu);
+		l->began = now_ns();
+		place_front(&l->place, ((const struct rpc_batch *)l->in)->cpu, (uint64_t)l->began);
 		serve_batch(l);
 	}
 }

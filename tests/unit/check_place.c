@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * worker/place.c: when a lane's thread is bound to its front's CPU. The test's thread stands for that of one lane, on two
+ * CPUs, or one if there are no more, and says what another lane is told.
+ */
+#include <check.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "worker/place.h"
+
+#define MS 1000000u
+
+static uint16_t cpu[2];
+static unsigned ncpus;
+static uint64_t now = 1000 * MS;
+
+static void
+setup(void)
+{
+	cpu_set_t set, two;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	CPU_ZERO(&two);
+	ncpus = 0;
+	for (uint16_t i = 0; i < CPU_SETSIZE && ncpus < 2; i++)
+		if (CPU_ISSET(i, &set)) {
+			CPU_SET(i, &two);
+			cpu[ncpus++] = i;
+		}
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(two), &two), 0);
+}
+
+static void
+check_bound(int to)
+{
+	cpu_set_t set;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	ck_assert_int_eq(CPU_COUNT(&set), to < 0 ? (int)ncpus : 1);
+	if (to >= 0)
+		ck_assert(CPU_ISSET(to, &set));
+}
+
+/* 20 ms in which lane a gets na messages a millisecond and lane b nb of them. Only a judges. */
+static void
+pass(struct place *a, unsigned na, struct place *b, unsigned nb)
+{
+	for (unsigned i = 0; i < 20; i++, now += MS) {
+		for (unsigned k = 0; k < na; k++)
+			place_front(a, cpu[0], now);
+		b->judged = now;
+		for (unsigned k = 0; k < nb; k++)
+			place_front(b, cpu[0], now);
+	}
+}
+
+START_TEST(test_busy)
+{
+	struct place a, b;
+
+	place_init(&a, 1);
+	place_init(&b, 2);
+	pass(&a, 10, &b, 0);
+	ck_assert_int_eq(a.near, ncpus == 1);
+	check_bound(ncpus == 1 ? cpu[0] : -1);
+	/* A second queue that has something to say now and then. */
+	pass(&a, 40, &b, 1);
+	ck_assert_int_eq(a.near, ncpus == 1);
+	/* Two queues, four threads. */
+	pass(&a, 10, &b, 8);
+	ck_assert(a.near);
+	check_bound(cpu[0]);
+	/* The front has gone elsewhere. */
+	place_front(&a, cpu[ncpus - 1], now);
+	check_bound(cpu[ncpus - 1]);
+	/* The other one is silent again. */
+	pass(&a, 10, &b, 0);
+	pass(&a, 10, &b, 0);
+	ck_assert_int_eq(a.near, ncpus == 1);
+	check_bound(ncpus == 1 ? cpu[0] : -1);
+}
+END_TEST
+
+START_TEST(test_others)
+{
+	static const unsigned lanes[] = { 0, PLACE_LANES, PLACE_LANES + 7 };
+	struct place p[3], own;
+
+	place_init(&own, 1);
+	for (unsigned i = 0; i < 3; i++)
+		place_init(&p[i], lanes[i]);
+	for (unsigned i = 0; i < 3; i++) {
+		pass(&p[i], 50, &own, 0);
+		ck_assert(!p[i].near);
+		check_bound(-1);
+	}
+}
+END_TEST
+
+START_TEST(test_hostile)
+{
+	static const uint16_t nowhere[] = { UINT16_MAX, CPU_SETSIZE, CPU_SETSIZE - 1 };
+	struct place a, b;
+
+	place_init(&a, 1);
+	place_init(&b, 2);
+	for (unsigned i = 0; i < 300; i++, now += MS) {
+		place_front(&a, nowhere[i % 3], now);
+		place_front(&b, nowhere[i % 3], now);
+	}
+	check_bound(-1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("place");
+	TCase *t = tcase_create("place");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, test_busy);
+	tcase_add_test(t, test_others);
+	tcase_add_test(t, test_hostile);
+	suite_add_tcase(s, t);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
