@@ -248,6 +248,9 @@ learn(struct queue *q, struct lane *l, uint8_t msg)
 	int64_t diff;
 
 	l->done_ns = now;
+	/* Beside others it may be long because of them. */
+	if (!is_alone(q, l))
+		return;
 	if (each >= CERTAIN_NS) {
 		/* Once may be the journal of a file system, for which all wait. */
 		if (q->certain)
@@ -256,8 +259,6 @@ learn(struct queue *q, struct lane *l, uint8_t msg)
 		return;
 	}
 	q->certain = false;
-	if (!is_alone(q, l))
-		return;
 	diff = (int64_t)MIN(each, 2 * SLOW_NS) - q->service_ns;
 	q->service_ns = (uint32_t)(q->service_ns + diff / 8);
 }
