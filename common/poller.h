@@ -36,7 +36,6 @@ struct poller {
 /* One wait. */
 struct poll_wait {
 	uint64_t start, last; /* ns; 0 = the first yield is still to come */
-	bool crowded; /* others wanted the CPU */
 };
 
 static inline uint64_t
@@ -101,7 +100,6 @@ poller_yield(struct poller *p, struct poll_wait *w)
 	now = poller_now();
 	if (now - w->last > POLLER_CROWDED_NS) {
 		poller_turn_off(p, now);
-		w->crowded = true;
 		return false;
 	}
 	w->last = now;
