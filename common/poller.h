@@ -21,7 +21,7 @@
  * A yield that took so long was used by somebody with work of its own, and so will the next one be: do not look for a
  * while. (Where it was the peer, its requests take so long that looking for them gains little.)
  */
-#define POLLER_CROWDED_NS 100000u
+#define POLLER_CROWDED_NS 400000u
 #define POLLER_OFF_MIN_NS 5000000u
 #define POLLER_OFF_MAX_NS 160000000u
 
