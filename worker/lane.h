@@ -44,7 +44,7 @@ struct lane {
 	unsigned nforgets;
 	struct journal journal;
 	uint8_t fresh; /* resolve_guess() */
-	int64_t began; /* ns; when what is collected began to wait */
+	uint64_t began; /* ns; when what is collected began to wait */
 	struct mailbox_end mail;
 	bool met; /* the front has spoken: the mailbox is ours */
 	struct poller poll;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The CPU of a lane's thread. How many lanes are busy is known from how many messages each has got: a counter a lane, in
- * a cache line of its own, which the others read now and then. Runs in: worker, lane threads.
+ * a cache line of its own, which the others read now and then. The front spends about 1 us on a request, so beside a
+ * worker that needs much longer it waits most of the time, for many answers at once: that gains nothing if it looks on
+ * another CPU, and costs that CPU. Runs in: worker, lane threads.
  */
 #include "worker/place.h"
 
@@ -10,6 +12,8 @@
 #include "common/log.h"
 
 #define JUDGE_NS 10000000u
+#define DEEP 3u /* requests in a message: so many are in flight that nobody waits for one answer */
+#define SLOW_NS 3000u /* that one takes here */
 
 static struct {
 	_Alignas(64) _Atomic uint32_t n;
@@ -74,14 +78,18 @@ static void
 judge(struct place *p)
 {
 	const unsigned busy = busy_lanes(p);
+	const bool slow = p->requests > DEEP * p->batches &&
+	    p->busy_ns > SLOW_NS * (uint64_t)p->requests;
 	bool near;
 
+	p->requests = p->batches = 0;
+	p->busy_ns = 0;
 	/* What an administrator has changed meanwhile counts. */
 	if (!p->near && sched_getaffinity(0, sizeof(p->home), &p->home) == -1) {
 		p->stuck = true;
 		return;
 	}
-	near = 2 * busy > (unsigned)CPU_COUNT(&p->home);
+	near = slow || 2 * busy > (unsigned)CPU_COUNT(&p->home);
 	if (near && !p->near)
 		go_near(p);
 	else if (!near && p->near)
@@ -105,4 +113,12 @@ place_front(struct place *p, uint16_t cpu, uint64_t now)
 	}
 	if (p->near && cpu != p->bound)
 		go_near(p);
+}
+
+void
+place_served(struct place *p, unsigned n, uint64_t ns)
+{
+	p->batches++;
+	p->requests += n;
+	p->busy_ns += ns;
 }

@@ -4,7 +4,7 @@
  *
  * Two threads serve a queue. If there is a CPU for each, they work at the same time, and see each other's messages while
  * they look for them. If there is not, because several queues are busy, a pair does best on one CPU: a wake-up there
- * costs a fraction of one across CPUs.
+ * costs a fraction of one across CPUs. So it does where the front has little to do beside the worker.
  */
 #ifndef WORKER_PLACE_H
 #define WORKER_PLACE_H
@@ -25,12 +25,16 @@ struct place {
 	uint16_t front_cpu; /* where the front ran when it sent last */
 	uint64_t judged; /* ns */
 	uint32_t seen[PLACE_LANES]; /* how many messages each lane had got then */
+	unsigned batches, requests; /* served since */
+	uint64_t busy_ns; /* and how long that took */
 	cpu_set_t home; /* where we may run */
 };
 
 void place_init(struct place *, unsigned lane);
 /* A message came, at the time now (ns, CLOCK_MONOTONIC), from a front that ran on cpu. */
 void place_front(struct place *, uint16_t cpu, uint64_t now);
+/* A message of n requests was served in so many ns. */
+void place_served(struct place *, unsigned n, uint64_t ns);
 /* Is the front's CPU this one? */
 static inline bool
 place_is_near(const struct place *p)

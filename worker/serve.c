@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "common/fd.h"
 #include "common/log.h"
@@ -28,15 +27,6 @@ static op_handler *const handlers[RPC_OP_END] = {
 	RPC_OPS(X)
 #undef X
 };
-
-static int64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 struct lane *
 serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
@@ -214,9 +204,9 @@ serve_batch(struct lane *l)
 		r = serve_one(l, h);
 		if (r < 0)
 			reply_error(l, h, r);
-		if (next != NULL && now_ns() - l->began > FLUSH_AFTER_NS) {
+		if (next != NULL && poller_now() - l->began > FLUSH_AFTER_NS) {
 			lane_flush(l);
-			l->began = now_ns();
+			l->began = poller_now();
 		}
 	}
 	lane_flush(l);
@@ -300,8 +290,11 @@ next_message(struct lane *l)
 void
 serve_lane(struct lane *l)
 {
+	const struct rpc_batch *b = l->in;
+
 	for (;;) {
 		ssize_t n = next_message(l);
+		uint64_t start;
 
 		if (n == -ECONNRESET)
 			continue;
@@ -311,8 +304,10 @@ serve_lane(struct lane *l)
 			mailbox_hear(&l->mail);
 		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
 			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
-		l->began = now_ns();
-		place_front(&l->place, ((const struct rpc_batch *)l->in)->cpu, (uint64_t)l->began);
+		start = poller_now();
+		place_front(&l->place, b->cpu, start);
+		l->began = start;
 		serve_batch(l);
+		place_served(&l->place, b->count, poller_now() - start);
 	}
 }

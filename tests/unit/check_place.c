@@ -82,6 +82,42 @@ START_TEST(test_busy)
 }
 END_TEST
 
+/* 20 ms of messages of n requests, each of which takes ns. */
+static void
+serve(struct place *p, unsigned n, uint64_t ns)
+{
+	for (unsigned i = 0; i < 200; i++, now += MS / 10) {
+		place_front(p, cpu[0], now);
+		place_served(p, n, n * ns);
+	}
+}
+
+START_TEST(test_slow)
+{
+	static const struct {
+		unsigned n;
+		uint64_t ns;
+		bool near;
+	} rows[] = {
+		{ 1, 1000, false },
+		{ 1, 500000, false }, /* somebody waits for the answer */
+		{ 16, 1000, false }, /* the front has as much to do */
+		{ 16, 5000, true },
+		{ 4, 30000, true },
+		{ 3, 30000, false },
+		{ 16, 2000, false },
+	};
+	struct place p;
+
+	place_init(&p, 1);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		serve(&p, rows[i].n, rows[i].ns);
+		ck_assert_int_eq(p.near, rows[i].near || ncpus == 1);
+		check_bound(rows[i].near || ncpus == 1 ? cpu[0] : -1);
+	}
+}
+END_TEST
+
 START_TEST(test_others)
 {
 	static const unsigned lanes[] = { 0, PLACE_LANES, PLACE_LANES + 7 };
@@ -123,6 +159,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, test_busy);
+	tcase_add_test(t, test_slow);
 	tcase_add_test(t, test_others);
 	tcase_add_test(t, test_hostile);
 	suite_add_tcase(s, t);
