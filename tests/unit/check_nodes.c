@@ -33,11 +33,15 @@ forget(uint64_t id, uint64_t n, uint64_t *count)
 	return true;
 }
 
-#define MANY		1000000u
-#define NTHREADS	4u
-#define ROUNDS		100000u
+#define MANY 1000000u
+#define NTHREADS 4u
+#define ROUNDS 100000u
 
-#define REQUIRE(x)	do { if (!(x)) ck_abort_msg("%s", #x); } while (0)
+#define REQUIRE(x) \
+	do { \
+		if (!(x)) \
+			ck_abort_msg("%s", #x); \
+	} while (0)
 
 static uint64_t seed;
 
@@ -77,7 +81,8 @@ START_TEST(semantics)
 	ck_assert_uint_eq(n, 2);
 	ck_assert(!nodes_known(2));
 	ck_assert(!forget(2, 1, &n));
-} END_TEST
+}
+END_TEST
 
 /* What a dead worker said is not held against the next one. */
 START_TEST(incarnations)
@@ -91,7 +96,8 @@ START_TEST(incarnations)
 	ck_assert(!nodes_forget(5, 3, &f));
 	ck_assert(nodes_forget(5, 1, &f));
 	ck_assert(f.node == 5 && f.named == 1 && f.incarnation == 2);
-} END_TEST
+}
+END_TEST
 
 START_TEST(saturates)
 {
@@ -105,7 +111,8 @@ START_TEST(saturates)
 	ck_assert_int_eq(say(UINT64_MAX), 0);
 	ck_assert(nodes_known(UINT64_MAX));
 	ck_assert(forget(UINT64_MAX, 2, &n));
-} END_TEST
+}
+END_TEST
 
 START_TEST(root_and_zero)
 {
@@ -118,7 +125,8 @@ START_TEST(root_and_zero)
 	nodes_wipe();
 	ck_assert(nodes_known(NODE_ROOT));
 	ck_assert_uint_eq(n, 5);
-} END_TEST
+}
+END_TEST
 
 START_TEST(million)
 {
@@ -140,7 +148,8 @@ START_TEST(million)
 	REQUIRE(say(7) == 0);
 	nodes_wipe();
 	REQUIRE(!nodes_known(7));
-} END_TEST
+}
+END_TEST
 
 struct model {
 	uint32_t nlookup, named;
@@ -181,9 +190,10 @@ START_TEST(random_ops)
 	for (uint32_t k = 0; k < space; k++)
 		REQUIRE(nodes_known((k % 2 == 0 ? 2 : UINT64_C(1) << 40) + k) == (m[k].named > 0));
 	free(m);
-} END_TEST
+}
+END_TEST
 
-#define SHARED	64u
+#define SHARED 64u
 static _Atomic uint64_t named_total, told_total;
 
 /* Several threads name and forget the same few nodes; none of the worker's counts may get lost. */
@@ -193,7 +203,8 @@ hammer(void *arg)
 	uint64_t state = (uint64_t)(uintptr_t)arg * 77 + 1, n, named = 0, told = 0;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		uint64_t id = 2 + rnd(&state) % SHARED, own = 1000 + (uint64_t)(uintptr_t)arg * ROUNDS + i;
+		uint64_t id = 2 + rnd(&state) % SHARED,
+			 own = 1000 + (uint64_t)(uintptr_t)arg * ROUNDS + i;
 
 		if (say(id) != 0)
 			abort();
@@ -227,7 +238,8 @@ START_TEST(threads)
 	ck_assert_uint_eq(named_total, told_total);
 	for (uint64_t i = 0; i < (uint64_t)NTHREADS * ROUNDS; i++)
 		REQUIRE(nodes_known(1000 + i) == (i % 2 != 0));
-} END_TEST
+}
+END_TEST
 
 static atomic_bool stop;
 
@@ -256,6 +268,46 @@ user(void *arg)
 	return NULL;
 }
 
+#define HELD 3000u
+
+/* What is held is known and what never was is not, whatever moves meanwhile. */
+static void *
+looker(void *arg)
+{
+	uint64_t state = (uint64_t)(uintptr_t)arg;
+
+	while (!atomic_load(&stop)) {
+		uint64_t id = 2 + rnd(&state) % HELD;
+
+		if (!nodes_known(id * 8) || nodes_known(id * 8 + 1))
+			abort();
+	}
+	return NULL;
+}
+
+START_TEST(lookers)
+{
+	pthread_t t[2];
+	uint64_t n, state = 7;
+
+	for (uint64_t id = 2; id < 2 + HELD; id++)
+		REQUIRE(say(id * 8) == 0);
+	atomic_store(&stop, false);
+	for (uintptr_t i = 0; i < 2; i++)
+		REQUIRE(pthread_create(&t[i], NULL, looker, (void *)i) == 0);
+	/* Entries go and the ones behind them move up, in tables that are rather full. */
+	for (uint64_t i = 0; i < 20 * ROUNDS; i++) {
+		uint64_t id = rnd(&state) % (2 * HELD) * 8 + 2;
+
+		if (!forget(id, 1, &n))
+			REQUIRE(say(id) == 0);
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+}
+END_TEST
+
 START_TEST(wipe_races)
 {
 	pthread_t t[NTHREADS], w;
@@ -271,13 +323,15 @@ START_TEST(wipe_races)
 	nodes_wipe();
 	for (uint64_t id = 2; id < 1002; id++)
 		REQUIRE(!nodes_known(id));
-} END_TEST
+}
+END_TEST
 
 int
 main(void)
 {
 	Suite *s = suite_create("nodes");
-	TCase *ok = tcase_create("ok"), *limits = tcase_create("limits"), *threaded = tcase_create("threads");
+	TCase *ok = tcase_create("ok"), *limits = tcase_create("limits"),
+	      *threaded = tcase_create("threads");
 	SRunner *r;
 	int failed;
 
@@ -295,6 +349,7 @@ main(void)
 	tcase_add_checked_fixture(threaded, setup, NULL);
 	tcase_set_timeout(threaded, 60);
 	tcase_add_test(threaded, threads);
+	tcase_add_test(threaded, lookers);
 	tcase_add_test(threaded, wipe_races);
 	suite_add_tcase(s, threaded);
 
