@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A queue of requests under one lock, taken by a few threads. Runs in: front. */
+/*
+ * A list of requests for each queue, and a few threads that serve the lists in turn: a queue that has much to wait for
+ * does not make the others wait behind all of it, and queues share no lock. Runs in: front.
+ */
 #include "front/pool.h"
 
+#include <semaphore.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -12,25 +16,55 @@
 #define PROBE_MIN UINT64_C(100000000)
 #define PROBE_MAX UINT64_C(10000000000)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
-static struct request *head, **tail = &head;
+struct list {
+	_Alignas(64) pthread_mutex_t lock;
+	struct request *_Atomic head;
+	struct request *last; /* valid if there is a head */
+};
+
+static struct list lists[NQUEUES];
+static sem_t waiting; /* so many requests are in the lists, or about to be taken out */
+
+static struct request *
+take_from(struct list *l)
+{
+	struct request *r;
+
+	if (atomic_load_explicit(&l->head, memory_order_relaxed) == NULL)
+		return NULL;
+	pthread_mutex_lock(&l->lock);
+	r = l->head;
+	if (r != NULL)
+		l->head = r->next;
+	pthread_mutex_unlock(&l->lock);
+	return r;
+}
+
+/* One request, which waiting has promised: from the list behind *last, round to that one. */
+static struct request *
+take(unsigned *last)
+{
+	struct request *r;
+
+	do {
+		*last = (*last + 1) % NQUEUES;
+		r = take_from(&lists[*last]);
+	} while (r == NULL);
+	return r;
+}
 
 static void *
 pool_main(void *arg)
 {
+	unsigned last = 0;
+
 	(void)arg;
 	for (;;) {
 		struct request *r;
 
-		pthread_mutex_lock(&lock);
-		while (head == NULL)
-			pthread_cond_wait(&more, &lock);
-		r = head;
-		head = r->next;
-		if (head == NULL)
-			tail = &head;
-		pthread_mutex_unlock(&lock);
+		while (sem_wait(&waiting) == -1)
+			continue;
+		r = take(&last);
 		r->run(r);
 	}
 	return NULL;
@@ -39,6 +73,9 @@ pool_main(void *arg)
 void
 pool_start(unsigned n)
 {
+	for (unsigned i = 0; i < NQUEUES; i++)
+		pthread_mutex_init(&lists[i].lock, NULL);
+	sem_init(&waiting, 0, 0);
 	while (n-- > 0)
 		thread_start(pool_main, NULL);
 }
@@ -46,13 +83,18 @@ pool_start(unsigned n)
 void
 pool_submit(struct request *r, void (*run)(struct request *))
 {
+	struct list *l = &lists[r->q->index];
+
 	r->run = run;
 	r->next = NULL;
-	pthread_mutex_lock(&lock);
-	*tail = r;
-	tail = &r->next;
-	pthread_mutex_unlock(&lock);
-	pthread_cond_signal(&more);
+	pthread_mutex_lock(&l->lock);
+	if (l->head == NULL)
+		l->head = r;
+	else
+		l->last->next = r;
+	l->last = r;
+	pthread_mutex_unlock(&l->lock);
+	sem_post(&waiting);
 }
 
 _Bool

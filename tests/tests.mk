@@ -40,6 +40,7 @@ UNIT_check_vault := $(VAULT)
 UNIT_check_vault_mounts := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
 UNIT_check_place := worker/place.c common/log.c
+UNIT_check_pool := front/pool.c front/threads.c common/log.c
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
 UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \
