@@ -13,6 +13,7 @@ UNIT_check_rpc := proto/rpc.c
 UNIT_check_msg := common/msg.c
 UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
+UNIT_check_pool := front/pool.c front/threads.c common/log.c
 UNIT_check_lock_owner := front/lock_owner.c front/lock_wait.c front/lock_ranges.c front/threads.c common/log.c
 UNIT_check_lock_ranges := front/lock_ranges.c
 UNIT_check_lane := front/lane.c common/mailbox.c common/msg.c proto/rpc.c
@@ -39,14 +40,13 @@ VAULT := tests/unit/vault_rig.c monitor/vault.c monitor/vault_store.c monitor/va
 UNIT_check_vault := $(VAULT)
 UNIT_check_vault_mounts := $(VAULT)
 UNIT_check_vault_restart := $(VAULT)
-UNIT_check_place := worker/place.c common/log.c
-UNIT_check_pool := front/pool.c front/threads.c common/log.c
 UNIT_check_respawn := tests/unit/fake_children.c common/msg.c
 # What code inside a sandbox or under a profile can do.
 UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c works.c) front/seccomp.c \
 	monitor/seccomp.c proto/rpc.c common/child.c common/mailbox.c $(COMMON_SRCS) $(TABLES_SRCS) \
 	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
 TABLES := monitor/tables.c monitor/idmap_parse.c monitor/xattrmap_parse.c common/idmap.c common/xattrmap.c
+UNIT_check_place := worker/place.c common/log.c
 # These start the real worker, with a monitor, vault and front of their own around it.
 WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c common/log.c $(TABLES)
 UNIT_check_worker_attrs := $(WORKER_RIG)

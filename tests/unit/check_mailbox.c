@@ -118,7 +118,6 @@ START_TEST(reset)
 }
 END_TEST
 
-/* Whatever the sender writes: the receiver takes what it can use, or refuses. */
 /* What the worker has received, in slots or not, and what it has not; a new worker has received nothing. */
 START_TEST(heard)
 {
@@ -136,6 +135,7 @@ START_TEST(heard)
 }
 END_TEST
 
+/* Whatever the sender writes: the receiver takes what it can use, or refuses. */
 START_TEST(liar)
 {
 	struct mailbox_half *h = &box->to_front;

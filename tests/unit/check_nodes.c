@@ -33,15 +33,11 @@ forget(uint64_t id, uint64_t n, uint64_t *count)
 	return true;
 }
 
-#define MANY 1000000u
-#define NTHREADS 4u
-#define ROUNDS 100000u
+#define MANY		1000000u
+#define NTHREADS	4u
+#define ROUNDS		100000u
 
-#define REQUIRE(x) \
-	do { \
-		if (!(x)) \
-			ck_abort_msg("%s", #x); \
-	} while (0)
+#define REQUIRE(x)	do { if (!(x)) ck_abort_msg("%s", #x); } while (0)
 
 static uint64_t seed;
 
@@ -81,8 +77,7 @@ START_TEST(semantics)
 	ck_assert_uint_eq(n, 2);
 	ck_assert(!nodes_known(2));
 	ck_assert(!forget(2, 1, &n));
-}
-END_TEST
+} END_TEST
 
 /* What a dead worker said is not held against the next one. */
 START_TEST(incarnations)
@@ -96,8 +91,7 @@ START_TEST(incarnations)
 	ck_assert(!nodes_forget(5, 3, &f));
 	ck_assert(nodes_forget(5, 1, &f));
 	ck_assert(f.node == 5 && f.named == 1 && f.incarnation == 2);
-}
-END_TEST
+} END_TEST
 
 START_TEST(saturates)
 {
@@ -111,8 +105,7 @@ START_TEST(saturates)
 	ck_assert_int_eq(say(UINT64_MAX), 0);
 	ck_assert(nodes_known(UINT64_MAX));
 	ck_assert(forget(UINT64_MAX, 2, &n));
-}
-END_TEST
+} END_TEST
 
 START_TEST(root_and_zero)
 {
@@ -125,8 +118,7 @@ START_TEST(root_and_zero)
 	nodes_wipe();
 	ck_assert(nodes_known(NODE_ROOT));
 	ck_assert_uint_eq(n, 5);
-}
-END_TEST
+} END_TEST
 
 START_TEST(million)
 {
@@ -148,8 +140,7 @@ START_TEST(million)
 	REQUIRE(say(7) == 0);
 	nodes_wipe();
 	REQUIRE(!nodes_known(7));
-}
-END_TEST
+} END_TEST
 
 struct model {
 	uint32_t nlookup, named;
@@ -190,10 +181,9 @@ START_TEST(random_ops)
 	for (uint32_t k = 0; k < space; k++)
 		REQUIRE(nodes_known((k % 2 == 0 ? 2 : UINT64_C(1) << 40) + k) == (m[k].named > 0));
 	free(m);
-}
-END_TEST
+} END_TEST
 
-#define SHARED 64u
+#define SHARED	64u
 static _Atomic uint64_t named_total, told_total;
 
 /* Several threads name and forget the same few nodes; none of the worker's counts may get lost. */
@@ -203,8 +193,7 @@ hammer(void *arg)
 	uint64_t state = (uint64_t)(uintptr_t)arg * 77 + 1, n, named = 0, told = 0;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		uint64_t id = 2 + rnd(&state) % SHARED,
-			 own = 1000 + (uint64_t)(uintptr_t)arg * ROUNDS + i;
+		uint64_t id = 2 + rnd(&state) % SHARED, own = 1000 + (uint64_t)(uintptr_t)arg * ROUNDS + i;
 
 		if (say(id) != 0)
 			abort();
@@ -238,8 +227,7 @@ START_TEST(threads)
 	ck_assert_uint_eq(named_total, told_total);
 	for (uint64_t i = 0; i < (uint64_t)NTHREADS * ROUNDS; i++)
 		REQUIRE(nodes_known(1000 + i) == (i % 2 != 0));
-}
-END_TEST
+} END_TEST
 
 static atomic_bool stop;
 
@@ -268,18 +256,41 @@ user(void *arg)
 	return NULL;
 }
 
-#define HELD 3000u
+#define HELD		48u
+#define COMING		46u /* with those the shard is as full as it gets before it grows */
 
-/* What is held is known and what never was is not, whatever moves meanwhile. */
+static uint64_t held[HELD], coming[COMING];
+
+/* As front/nodes.c chooses the shard: ids that all meet in one, where each removal moves others. */
+static bool
+is_in_shard_0(uint64_t x)
+{
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return (x ^ (x >> 31)) % 64 == 0;
+}
+
+static uint64_t
+next_id(uint64_t id)
+{
+	while (!is_in_shard_0(++id))
+		continue;
+	return id;
+}
+
+static _Atomic uint32_t phase; /* odd: all of held[] are known */
+
+/* What is held is known, whatever moves meanwhile. */
 static void *
 looker(void *arg)
 {
 	uint64_t state = (uint64_t)(uintptr_t)arg;
 
 	while (!atomic_load(&stop)) {
-		uint64_t id = 2 + rnd(&state) % HELD;
+		const uint32_t before = atomic_load(&phase);
+		const bool known = nodes_known(held[rnd(&state) % HELD]);
 
-		if (!nodes_known(id * 8) || nodes_known(id * 8 + 1))
+		if (before % 2 != 0 && !known && atomic_load(&phase) == before)
 			abort();
 	}
 	return NULL;
@@ -288,25 +299,32 @@ looker(void *arg)
 START_TEST(lookers)
 {
 	pthread_t t[2];
-	uint64_t n, state = 7;
+	uint64_t id = 2, n;
 
-	for (uint64_t id = 2; id < 2 + HELD; id++)
-		REQUIRE(say(id * 8) == 0);
+	for (unsigned i = 0; i < COMING; i++)
+		coming[i] = id = next_id(id);
+	for (unsigned i = 0; i < HELD; i++)
+		held[i] = id = next_id(id);
 	atomic_store(&stop, false);
 	for (uintptr_t i = 0; i < 2; i++)
 		REQUIRE(pthread_create(&t[i], NULL, looker, (void *)i) == 0);
-	/* Entries go and the ones behind them move up, in tables that are rather full. */
-	for (uint64_t i = 0; i < 20 * ROUNDS; i++) {
-		uint64_t id = rnd(&state) % (2 * HELD) * 8 + 2;
-
-		if (!forget(id, 1, &n))
-			REQUIRE(say(id) == 0);
+	for (unsigned round = 0; round < ROUNDS / 10; round++) {
+		/* What is held comes behind the others, and moves up when they go. */
+		for (unsigned i = 0; i < COMING; i++)
+			REQUIRE(say(coming[i]) == 0);
+		for (unsigned i = 0; i < HELD; i++)
+			REQUIRE(say(held[i]) == 0);
+		atomic_fetch_add(&phase, 1);
+		for (unsigned i = 0; i < COMING; i++)
+			REQUIRE(forget(coming[i], 1, &n));
+		atomic_fetch_add(&phase, 1);
+		for (unsigned i = 0; i < HELD; i++)
+			REQUIRE(forget(held[i], 1, &n));
 	}
 	atomic_store(&stop, true);
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
-}
-END_TEST
+} END_TEST
 
 START_TEST(wipe_races)
 {
@@ -323,15 +341,13 @@ START_TEST(wipe_races)
 	nodes_wipe();
 	for (uint64_t id = 2; id < 1002; id++)
 		REQUIRE(!nodes_known(id));
-}
-END_TEST
+} END_TEST
 
 int
 main(void)
 {
 	Suite *s = suite_create("nodes");
-	TCase *ok = tcase_create("ok"), *limits = tcase_create("limits"),
-	      *threaded = tcase_create("threads");
+	TCase *ok = tcase_create("ok"), *limits = tcase_create("limits"), *threaded = tcase_create("threads");
 	SRunner *r;
 	int failed;
 
