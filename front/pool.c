@@ -23,7 +23,7 @@ struct list {
 };
 
 static struct list lists[NQUEUES];
-static sem_t waiting; /* so many requests are in the lists, or about to be taken out */
+static sem_t waiting; /* requests in the lists, less those that a thread is about to take */
 
 static struct request *
 take_from(struct list *l)

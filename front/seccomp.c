@@ -46,7 +46,7 @@ static const struct sc_rule rules[] = {
 	/* Memory: guest regions, tables that grow; never executable */
 	SC_ARG(mmap, "guest memory, tables", SC_NONE_OF(2, PROT_EXEC)),
 	SC_ARG(mprotect, "malloc", SC_NONE_OF(2, PROT_EXEC)),
-	SC(munmap, "guest memory, tables"),
+	SC(munmap, "guest memory, malloc"),
 	SC_ARG(mremap, "malloc", SC_EQ32(3, MREMAP_MAYMOVE)),
 	SC_ARG(madvise, "malloc and tables give memory back", SC_EQ32(2, MADV_DONTNEED)),
 	SC(brk, "malloc"),

@@ -190,8 +190,8 @@ static const struct sc_rule restart_rules[] = {
 	SC(setresuid, "the guest's callers"),
 	SC(getcpu, "where the vdso cannot tell the cpu"),
 	SC(sched_yield, "the worker's look for a message"),
-	SC_ARG(sched_setaffinity, "a lane's thread follows the front's CPU, or avoids it",
-	    SC_EQ(0, 0)),
+	SC_ARG(
+	    sched_setaffinity, "a lane's thread shares the front's CPU, or does not", SC_EQ(0, 0)),
 	SC(exit, "_exit"),
 	SC(writev, "libc's last words before abort"),
 };

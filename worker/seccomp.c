@@ -23,8 +23,8 @@ static const struct sc_rule rules[] = {
 	SC(poll, "the control socket; short waits"),
 	SC(ppoll, "poll() of some libc versions"),
 	SC(sched_yield, "looking for a message without keeping the CPU from others"),
-	SC_ARG(sched_setaffinity, "a lane's thread follows the front's CPU, or avoids it",
-	    SC_EQ(0, 0)),
+	SC_ARG(
+	    sched_setaffinity, "a lane's thread shares the front's CPU, or does not", SC_EQ(0, 0)),
 	SC_ARG(sched_getaffinity, "the same", SC_EQ(0, 0)),
 
 	/* finding inodes */
