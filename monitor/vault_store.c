@@ -154,25 +154,20 @@ hash_of(const struct vault_store *v, const struct vault_entry *e, const void *by
 	return (uint32_t)(h >> 32);
 }
 
-/* What the inode of fd, on that mount, is: by its handle, else by number. The fd is not taken. */
-static void
-identify(
-    const struct vault_store *v, uint16_t mount, int fd, const struct statx *stx, struct ident *id)
+/*
+ * By its handle, if it has one. *mnt_id is where it is: the number that statx() calls STATX_MNT_ID, without asking twice.
+ * The fd is not taken.
+ */
+static bool
+by_handle(const struct vault_store *v, int fd, struct ident *id, uint64_t *mnt_id)
 {
 	struct file_handle *h = (void *)id->buf;
 	struct vault_entry *e = &id->e;
 	int mnt;
 
-	*e = (struct vault_entry){ .mount = mount, .pin = -1 };
 	h->handle_bytes = MAX_HANDLE_SZ;
-	if (!v->handles || name_to_handle_at(fd, "", h, &mnt, AT_EMPTY_PATH) == -1) {
-		e->kind = VAULT_FD;
-		e->u.kept.ino = stx->stx_ino;
-		e->u.kept.dev = stx->stx_dev_major << 20 | (stx->stx_dev_minor & 0xfffff);
-		e->u.kept.fd = fd;
-		e->hash = hash_of(v, e, &stx->stx_ino, sizeof(stx->stx_ino));
-		return;
-	}
+	if (!v->handles || name_to_handle_at(fd, "", h, &mnt, AT_EMPTY_PATH) == -1)
+		return false;
 	e->handle_type = h->handle_type;
 	e->handle_len = (uint8_t)h->handle_bytes;
 	e->kind = h->handle_bytes <= VAULT_SHORT_HANDLE ? VAULT_HANDLE : VAULT_LONG;
@@ -180,7 +175,37 @@ identify(
 		memcpy(e->u.bytes, h->f_handle, h->handle_bytes);
 	else
 		e->u.more = h->f_handle;
-	e->hash = hash_of(v, e, h->f_handle, h->handle_bytes);
+	*mnt_id = (uint64_t)(uint32_t)mnt;
+	return true;
+}
+
+/* By number, as by_handle(). Returns 0 or a negative errno. */
+static int
+by_number(int fd, struct ident *id, uint64_t *mnt_id)
+{
+	struct vault_entry *e = &id->e;
+	struct statx stx;
+	int r = look(fd, &stx);
+
+	if (r != 0)
+		return r;
+	e->kind = VAULT_FD;
+	e->u.kept.ino = stx.stx_ino;
+	e->u.kept.dev = stx.stx_dev_major << 20 | (stx.stx_dev_minor & 0xfffff);
+	e->u.kept.fd = fd;
+	*mnt_id = stx.stx_mnt_id;
+	return 0;
+}
+
+static void
+place_and_hash(const struct vault_store *v, const struct vault_place *m, struct ident *id)
+{
+	struct vault_entry *e = &id->e;
+	const struct file_handle *h = (const void *)id->buf;
+
+	e->mount = (uint16_t)(m - v->places);
+	e->hash = e->kind == VAULT_FD ? hash_of(v, e, &e->u.kept.ino, sizeof(e->u.kept.ino))
+				      : hash_of(v, e, h->f_handle, e->handle_len);
 }
 
 /* Keep this fd? Within the budget only. */
@@ -225,23 +250,28 @@ remember(struct vault_store *v, struct vault_entry *e, const struct ident *id, i
 }
 
 /*
- * The checks on an O_PATH fd that is said to be on a mount. *lost: 0, or why it cannot be used although no rule is
- * broken; *m: the mount, if it is known.
+ * What an O_PATH fd that is said to be on a mount is. *lost: 0, or why it cannot be used although no rule is broken.
  */
 static const char *
-check_inode(const struct vault_store *v, uint64_t mnt_id, int fd, struct statx *stx, int *lost,
-    const struct vault_place **m)
+identify(const struct vault_store *v, uint64_t mnt_id, int fd, struct ident *id, int *lost)
 {
-	*m = find_place(v, mnt_id);
+	const struct vault_place *m = find_place(v, mnt_id);
+	uint64_t real = mnt_id;
+
+	id->e = (struct vault_entry){ .pin = -1 };
 	*lost = fd == -1 ? -ENFILE : 0;
 	if (*lost == 0 && !is_path(fd))
 		return "not an O_PATH fd";
-	if (*lost == 0 && (*lost = look(fd, stx)) == 0 && stx->stx_mnt_id != mnt_id)
+	if (*lost == 0 && !by_handle(v, fd, id, &real))
+		*lost = by_number(fd, id, &real);
+	if (*lost == 0 && real != mnt_id)
 		return "an fd of another mount";
-	if (*m == NULL && !v->places_missed)
+	if (m == NULL && !v->places_missed)
 		return "an inode on an unknown mount";
-	if (*m == NULL)
+	if (m == NULL)
 		*lost = -ENFILE;
+	if (*lost == 0)
+		place_and_hash(v, m, id);
 	return NULL;
 }
 
@@ -258,27 +288,22 @@ judge_node(const struct vault_store *v, const struct vault_entry *e)
 const char *
 vault_store_put(struct vault_store *v, const struct vault_put1 *p, int *fd)
 {
-	const struct vault_place *m;
 	const char *bad;
 	struct vault_entry *e;
-	struct statx stx;
 	struct ident id;
 	int r, lost;
 
 	if (p->node == 0)
 		return "put: node 0";
-	if ((bad = check_inode(v, p->mnt_id, *fd, &stx, &lost, &m)) != NULL)
+	if ((bad = identify(v, p->mnt_id, *fd, &id, &lost)) != NULL)
 		return bad;
 	if ((r = vault_table_add(&v->table, p->node, &e)) != 0) {
 		if (log_limit(&full_limit))
 			log_error("the vault has no room for more files: %s", strerrordesc_np(-r));
 		return NULL;
 	}
-	if (lost == 0) {
-		identify(v, (uint16_t)(m - v->places), *fd, &stx, &id);
-		if (vault_entry_same(e, &id.e))
-			return NULL;
-	}
+	if (lost == 0 && vault_entry_same(e, &id.e))
+		return NULL;
 	bad = judge_node(v, e);
 	if (e->kind == VAULT_FREE && bad != NULL)
 		vault_table_remove(&v->table, e);
@@ -311,28 +336,23 @@ vault_store_keep(struct vault_store *v, const struct vault_put1 *p, int *fd, int
 const char *
 vault_store_pin(struct vault_store *v, const struct vault_put1 *p, int *fd)
 {
-	const struct vault_place *m;
 	const char *bad;
 	struct vault_entry *e;
-	struct statx stx;
 	struct ident id;
 	int lost;
 
 	if (p->node == 0)
 		return "pin: node 0";
-	if ((bad = check_inode(v, p->mnt_id, *fd, &stx, &lost, &m)) != NULL)
+	if ((bad = identify(v, p->mnt_id, *fd, &id, &lost)) != NULL)
 		return bad;
 	e = vault_table_find(&v->table, p->node);
 	/* Unknown: there was no room for the node. */
 	if (e == NULL || e->kind == VAULT_FD || e->kind == VAULT_LOST || e->pin != -1)
 		return NULL;
-	if (lost == 0) {
-		identify(v, (uint16_t)(m - v->places), *fd, &stx, &id);
-		if (!vault_entry_same(e, &id.e)) {
-			if (log_limit(&pin_limit))
-				log_error("a worker process wanted an inode kept as another one");
-			return NULL;
-		}
+	if (lost == 0 && !vault_entry_same(e, &id.e)) {
+		if (log_limit(&pin_limit))
+			log_error("a worker process wanted an inode kept as another one");
+		return NULL;
 	}
 	if (lost == 0 && may_keep(v))
 		e->pin = fd_take(fd);
@@ -358,19 +378,16 @@ vault_store_unpin(struct vault_store *v, uint64_t node)
 const char *
 vault_store_find(const struct vault_store *v, const struct vault_put1 *p, int fd, uint64_t *node)
 {
-	const struct vault_place *m;
 	const struct vault_entry *e;
 	const char *bad;
-	struct statx stx;
 	struct ident id;
 	int lost;
 
 	*node = 0;
 	if (p->node != 0)
 		return "find: a node";
-	if ((bad = check_inode(v, p->mnt_id, fd, &stx, &lost, &m)) != NULL || lost != 0)
+	if ((bad = identify(v, p->mnt_id, fd, &id, &lost)) != NULL || lost != 0)
 		return bad;
-	identify(v, (uint16_t)(m - v->places), fd, &stx, &id);
 	e = vault_table_same(&v->table, &id.e);
 	*node = e != NULL ? e->node : 0;
 	return NULL;
