@@ -7,7 +7,9 @@
 #include "worker/inode.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -31,10 +33,20 @@ static _Atomic uint64_t next_node;
 static uint32_t my_incarnation;
 static uint64_t hash_key[2];
 
-uint64_t
-inode_hash(const void *p, size_t n)
+int
+inode_hash_handle(int fd, uint64_t *hash)
 {
-	return siphash24(hash_key, p, n);
+	union {
+		struct file_handle h;
+		unsigned char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} fh = { .h.handle_bytes = MAX_HANDLE_SZ };
+	int mount;
+
+	if (name_to_handle_at(fd, "", &fh.h, &mount, AT_EMPTY_PATH) == -1)
+		return -errno;
+	*hash = siphash24(
+	    hash_key, &fh, offsetof(struct file_handle, f_handle) + fh.h.handle_bytes);
+	return 0;
 }
 
 static int
@@ -320,15 +332,24 @@ recognise(const struct inode *in, const struct inode_ident *id)
 		return true;
 	if (!inode_has(in, INODE_HANDLE))
 		return inode_has(in, INODE_VAULTED);
-	return id->has_handle && in->hash == id->hash;
+	return id->hashed && inode_is_hashed(in) && in->hash == id->hash;
+}
+
+/* Would this entry be recognised, or not, only by the handle that ident is known to have? */
+static bool
+is_doubtful(const struct inode *in, const struct inode_ident *id)
+{
+	return id->has_handle && !id->hashed && in->type == id->type && inode_fd(in) < 0 &&
+	    inode_has(in, INODE_HANDLE);
 }
 
 /*
  * Search a locked key shard for ident. Entries that turn out to be another inode whose number was reused leave the
- * index: they stay reachable by their node id. The result has a reference.
+ * index: they stay reachable by their node id. The result has a reference. *doubt: nothing can be said without the handle;
+ * NULL: ident has what there is.
  */
 static struct inode *
-search_ident(struct shard *s, uint64_t h, const struct inode_ident *id)
+search_ident(struct shard *s, uint64_t h, const struct inode_ident *id, bool *doubt)
 {
 	struct inode *in, *next;
 
@@ -336,6 +357,10 @@ search_ident(struct shard *s, uint64_t h, const struct inode_ident *id)
 		next = in->next_key;
 		if (!key_equal(&in->key, &id->key))
 			continue;
+		if (doubt != NULL && is_doubtful(in, id)) {
+			*doubt = true;
+			return NULL;
+		}
 		if (recognise(in, id)) {
 			ref(in);
 			return in;
@@ -358,11 +383,12 @@ make(const struct inode_ident *id, uint64_t node, int fd)
 	in->key = id->key;
 	in->hash = id->hash;
 	in->type = id->type;
-	in->mount = mounts_enter(id->key.mnt);
+	in->mount = mounts_enter(id->key.mnt, id->hashed);
 	atomic_init(&in->since, inode_cache_stamp());
 	atomic_init(&in->fd, fd);
 	atomic_init(&in->refs, 2);
-	atomic_init(&in->flags, id->has_handle ? INODE_HANDLE : 0);
+	atomic_init(
+	    &in->flags, (id->has_handle ? INODE_HANDLE : 0) | (id->hashed ? INODE_HASHED : 0));
 	atomic_init(&in->used, 1);
 	return in;
 }
@@ -405,7 +431,7 @@ inode_find(const struct inode_ident *id, int fd)
 
 	s = key_shard(&id->key, &h);
 	pthread_mutex_lock(&s->lock);
-	in = search_ident(s, h, id);
+	in = search_ident(s, h, id, NULL);
 	pthread_mutex_unlock(&s->lock);
 	if (in != NULL)
 		inode_set_fd(in, fd);
@@ -421,7 +447,7 @@ inode_is_known(const struct inode_ident *id)
 
 	s = key_shard(&id->key, &h);
 	pthread_mutex_lock(&s->lock);
-	in = search_ident(s, h, id);
+	in = search_ident(s, h, id, NULL);
 	/* The table's own reference remains. */
 	if (in != NULL)
 		atomic_fetch_sub(&in->refs, 1);
@@ -434,6 +460,7 @@ inode_claim(const struct inode_ident *id, int fd, struct inode **out)
 {
 	struct inode *in, *fresh;
 	struct shard *s, *n;
+	bool doubt = false;
 	uint64_t h;
 
 	fresh = make(id, 0, fd);
@@ -443,7 +470,12 @@ inode_claim(const struct inode_ident *id, int fd, struct inode **out)
 	}
 	s = key_shard(&id->key, &h);
 	pthread_mutex_lock(&s->lock);
-	in = search_ident(s, h, id);
+	in = search_ident(s, h, id, &doubt);
+	if (doubt) {
+		pthread_mutex_unlock(&s->lock);
+		destroy(fresh);
+		return -EAGAIN;
+	}
 	if (in == NULL) {
 		in = fresh;
 		fresh = NULL;
@@ -490,7 +522,7 @@ inode_restore(uint64_t node, const struct inode_ident *id, int fd, struct inode 
 	}
 	pthread_mutex_unlock(&n->lock);
 	if (fresh == NULL) {
-		other = search_ident(s, h, id);
+		other = search_ident(s, h, id, NULL);
 		if (other == NULL)
 			index_by_key(s, h, in);
 		else

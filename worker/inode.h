@@ -5,7 +5,8 @@
  * An inode is found by node id, or by what statx says of it: (mount id, device, inode number). That triple is proof of
  * identity only while somebody holds the inode, because file systems reuse inode numbers; a live fd in this table is
  * such a hold. An entry whose fd was evicted is recognised by its file handle (a keyed 64-bit hash of it), or, where the
- * file system has no handles, by the triple, because there the vault holds an fd.
+ * file system has no handles, by the triple, because there the vault holds an fd. As long as the fd is there the handle is
+ * not needed, so it is read when the fd is evicted. That an inode will have one is known from others of its mount.
  *
  * Life: the table owns one reference, everybody who works with an inode another. sent counts the entry replies that
  * named the inode; FORGET subtracts, at 0 the inode leaves the table. While a reference beside the table's exists, the
@@ -33,15 +34,16 @@ struct inode_key {
 /* What a fresh O_PATH fd says about its inode. */
 struct inode_ident {
 	struct inode_key key;
-	uint64_t hash; /* of the file handle, if has_handle */
+	uint64_t hash; /* of the file handle, if hashed */
 	uint16_t type; /* S_IFMT bits */
-	bool has_handle;
+	bool has_handle; /* others on its mount have one, at least */
+	bool hashed;
 };
 
 struct inode {
 	uint64_t node;
-	struct inode_key key; /* constant, as are node, hash and type */
-	uint64_t hash;
+	struct inode_key key; /* constant, as are node and type */
+	uint64_t hash; /* with INODE_HASHED, and constant then */
 	uint64_t sent; /* under the key shard's lock */
 	struct inode *next_node, *next_key;
 	TAILQ_ENTRY(inode) clock; /* under the clock's lock */
@@ -55,7 +57,7 @@ struct inode {
 };
 static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 
-#define INODE_HANDLE 0x01u /* hash is valid */
+#define INODE_HANDLE 0x01u /* it has a file handle */
 #define INODE_VAULTED 0x02u /* the vault knows it */
 #define INODE_PINNED 0x04u /* its fd is never evicted */
 #define INODE_INDEXED 0x08u /* found by its key */
@@ -65,6 +67,7 @@ static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 #define INODE_LISTED 0x40u /* on the clock */
 #define INODE_PRIVATE 0x80u /* cannot be entrusted to the vault */
 #define INODE_VAULT_PIN 0x100u /* the vault was told to keep its fd */
+#define INODE_HASHED 0x200u /* hash is valid; without it, one that has a handle keeps its fd */
 
 /*
  * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE);
@@ -100,7 +103,8 @@ struct inode *inode_find(const struct inode_ident *, int fd) ATTR_MUSTCHECK;
 bool inode_is_known(const struct inode_ident *);
 
 /*
- * Find or make the inode for ident, whose O_PATH fd is taken over in any case. Counts an entry reply. With a reference.
+ * Find or make the inode for ident, whose O_PATH fd is taken over. Counts an entry reply. With a reference. Returns 0 or
+ * -ENOMEM; or -EAGAIN, with the fd still the caller's, if only the handle can tell, which ident does not have.
  */
 int inode_claim(const struct inode_ident *, int fd, struct inode **) ATTR_MUSTCHECK;
 /* Enter an inode that an earlier worker knew under this node id. Takes over fd. With a reference. */
@@ -128,6 +132,13 @@ inode_has(const struct inode *in, unsigned flag)
 	return (atomic_load_explicit(&in->flags, memory_order_relaxed) & flag) != 0;
 }
 
+/* With INODE_HASHED comes the hash. */
+static inline bool
+inode_is_hashed(const struct inode *in)
+{
+	return (atomic_load_explicit(&in->flags, memory_order_acquire) & INODE_HASHED) != 0;
+}
+
 static inline void
 inode_set(struct inode *in, unsigned flag)
 {
@@ -151,7 +162,7 @@ void inode_fds_add(int n);
 /* Close up to n fds of inodes not in use. Returns how many. */
 unsigned inode_evict(unsigned n);
 
-/* Keyed 64-bit hash (SipHash-2-4, key made at start). */
-uint64_t inode_hash(const void *, size_t n);
+/* Keyed 64-bit hash (SipHash-2-4, key made at start) of the fd's file handle. Returns 0 or a negative errno. */
+int inode_hash_handle(int fd, uint64_t *) ATTR_MUSTCHECK;
 
 #endif

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #define SCAN_MAX 256u /* inodes looked at for one eviction */
+#define TRIES_MORE \
+	8u /* of each inode's two: others may have taken what was prepared, or begun to use it */
 
 TAILQ_HEAD(clock, inode);
 
@@ -130,6 +132,38 @@ inode_unpin(struct inode *in)
 	pthread_mutex_unlock(&clock_lock);
 }
 
+/* Would it not be recognised without its fd? */
+static bool
+needs_hash(const struct inode *in)
+{
+	return inode_has(in, INODE_HANDLE) && !inode_is_hashed(in);
+}
+
+/* A reference to an inode on the clock, which is locked, if nobody else has one. */
+static bool
+hold(struct inode *in)
+{
+	uint32_t one = 1;
+
+	return inode_has(in, INODE_VAULTED) && atomic_compare_exchange_strong(&in->refs, &one, 2);
+}
+
+/* The last moment for it. */
+static void
+read_hash(struct inode *in)
+{
+	uint64_t hash;
+
+	if (inode_hash_handle(inode_fd(in), &hash) == 0) {
+		in->hash = hash;
+		atomic_fetch_or_explicit(&in->flags, INODE_HASHED, memory_order_release);
+		return;
+	}
+	/* Others on its mount have a handle: it keeps its fd. */
+	inode_set(in, INODE_PRIVATE);
+	inode_pin(in);
+}
+
 /* Try to take the fd of an inode on the clock, which is locked. */
 static int
 take_fd(struct inode *in)
@@ -137,7 +171,7 @@ take_fd(struct inode *in)
 	uint32_t one = 1;
 	int fd;
 
-	if (!inode_has(in, INODE_VAULTED) ||
+	if (!inode_has(in, INODE_VAULTED) || needs_hash(in) ||
 	    !atomic_compare_exchange_strong(&in->refs, &one, 1 | INODE_EVICTING))
 		return -1;
 	fd = atomic_exchange(&in->fd, -1);
@@ -147,20 +181,27 @@ take_fd(struct inode *in)
 	return fd;
 }
 
+/* Returns the fd of an inode that has none now, or -1; then *held has a reference, if one only needs its hash before. */
 static int
-evict_one(void)
+evict_one(struct inode **held)
 {
 	struct inode *in;
 	int fd = -1;
 
+	*held = NULL;
 	pthread_mutex_lock(&clock_lock);
-	for (unsigned i = 0; i < SCAN_MAX && fd == -1; i++) {
+	for (unsigned i = 0; i < SCAN_MAX; i++) {
 		in = TAILQ_FIRST(&clock_list);
 		if (in == NULL)
 			break;
-		if (atomic_exchange_explicit(&in->used, 0, memory_order_relaxed) == 0 &&
-		    (fd = take_fd(in)) >= 0)
-			break;
+		if (atomic_exchange_explicit(&in->used, 0, memory_order_relaxed) == 0) {
+			if (needs_hash(in) && hold(in))
+				*held = in;
+			else
+				fd = take_fd(in);
+			if (*held != NULL || fd >= 0)
+				break;
+		}
 		TAILQ_REMOVE(&clock_list, in, clock);
 		TAILQ_INSERT_TAIL(&clock_list, in, clock);
 	}
@@ -171,15 +212,22 @@ evict_one(void)
 unsigned
 inode_evict(unsigned n)
 {
-	unsigned done;
+	struct inode *held;
+	unsigned done = 0, tries;
 
-	for (done = 0; done < n; done++) {
-		int fd = evict_one();
+	for (tries = 0; done < n && tries < 2 * n + TRIES_MORE; tries++) {
+		int fd = evict_one(&held);
 
+		if (held != NULL) {
+			read_hash(held);
+			inode_put(held);
+			continue;
+		}
 		if (fd < 0)
 			break;
 		atomic_fetch_sub(&fds_open, 1);
 		close(fd);
+		done++;
 	}
 	return done;
 }

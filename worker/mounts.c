@@ -12,6 +12,8 @@ struct mount {
 	uint32_t id;
 	uint32_t users;
 	bool used, announced;
+	bool
+	    handles; /* with users > 0: the id may be another mount's by the time there are some again */
 };
 
 static struct mount mounts[MOUNTS_MAX];
@@ -25,35 +27,61 @@ is_free(const struct mount *m)
 	return !m->used || (m->users == 0 && !m->announced);
 }
 
+static struct mount *
+find(uint32_t id)
+{
+	for (uint16_t i = 0; i < nmounts; i++)
+		if (mounts[i].used && mounts[i].id == id)
+			return &mounts[i];
+	return NULL;
+}
+
 static uint16_t
 search(uint32_t id)
 {
-	uint16_t spare = MOUNT_NONE;
+	const struct mount *m = find(id);
+	uint16_t i = 0;
 
-	for (uint16_t i = 0; i < nmounts; i++) {
-		if (mounts[i].used && mounts[i].id == id)
-			return i;
-		if (is_free(&mounts[i]))
-			spare = i;
-	}
-	if (spare == MOUNT_NONE && nmounts < MOUNTS_MAX)
-		spare = nmounts++;
-	if (spare != MOUNT_NONE)
-		mounts[spare] = (struct mount){ .id = id, .used = true };
-	return spare;
+	if (m != NULL)
+		return (uint16_t)(m - mounts);
+	while (i < nmounts && !is_free(&mounts[i]))
+		i++;
+	if (i == MOUNTS_MAX)
+		return MOUNT_NONE;
+	if (i == nmounts)
+		nmounts++;
+	mounts[i] = (struct mount){ .id = id, .used = true };
+	return i;
 }
 
 uint16_t
-mounts_enter(uint32_t id)
+mounts_enter(uint32_t id, bool handle)
 {
 	uint16_t place;
 
 	pthread_mutex_lock(&lock);
 	place = search(id);
-	if (place != MOUNT_NONE)
-		mounts[place].users++;
+	if (place != MOUNT_NONE) {
+		struct mount *m = &mounts[place];
+
+		m->handles = handle || (m->users > 0 && m->handles);
+		m->users++;
+	}
 	pthread_mutex_unlock(&lock);
 	return place;
+}
+
+bool
+mounts_have_handles(uint32_t id)
+{
+	const struct mount *m;
+	bool have;
+
+	pthread_mutex_lock(&lock);
+	m = find(id);
+	have = m != NULL && m->users > 0 && m->handles;
+	pthread_mutex_unlock(&lock);
+	return have;
 }
 
 void

@@ -12,9 +12,15 @@
 #define MOUNTS_MAX 1024u
 #define MOUNT_NONE UINT16_MAX /* the table is full: not counted, never announced */
 
-/* An inode on the mount with this STATX_MNT_ID: returns the mount's place here, until mounts_leave(). */
-uint16_t mounts_enter(uint32_t id);
+/*
+ * An inode on the mount with this STATX_MNT_ID: returns the mount's place here, until mounts_leave(). handle: its file
+ * handle was seen.
+ */
+uint16_t mounts_enter(uint32_t id, bool handle);
 void mounts_leave(uint16_t place);
+
+/* Was the handle of an inode seen on this mount, since somebody has been on it? Then all inodes there have one. */
+bool mounts_have_handles(uint32_t id);
 
 /* Is the mount announced? place: the caller is one of those who entered, so that this stays so. */
 bool mounts_announced(uint16_t place);

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "worker/handle.h"
 #include "worker/lane.h"
+#include "worker/mounts.h"
 #include "worker/ops.h"
 #include "worker/vaultc.h"
 
@@ -125,42 +126,47 @@ resolve_key(const struct statx *st, struct inode_key *key)
 	key->mnt = (uint32_t)st->stx_mnt_id;
 }
 
-int
-resolve_ident(int fd, struct inode_ident *id, struct statx *st)
+/* All but the handle. */
+static int
+ident_without_handle(int fd, struct inode_ident *id, struct statx *st)
 {
-	union {
-		struct file_handle h;
-		unsigned char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	} fh;
-	static struct log_limit limit;
-	int mount, r;
+	int r = resolve_statx(fd, "", st);
 
-	r = resolve_statx(fd, "", st);
 	if (r != 0)
 		return r;
 	memset(id, 0, sizeof(*id));
 	resolve_key(st, &id->key);
 	id->type = st->stx_mode & S_IFMT;
+	return 0;
+}
+
+/* Returns 0 or a negative errno; 0 also for what has no handle and needs none. */
+static int
+add_handle(int fd, struct inode_ident *id)
+{
+	static struct log_limit limit;
+	int r;
 
 	if (ops_device()->file_handles == HANDLES_NEVER)
 		return 0;
-	memset(&fh, 0, sizeof(fh));
-	fh.h.handle_bytes = MAX_HANDLE_SZ;
-	if (name_to_handle_at(fd, "", &fh.h, &mount, AT_EMPTY_PATH) == 0) {
-		size_t n = offsetof(struct file_handle, f_handle) + fh.h.handle_bytes;
-
-		id->hash = inode_hash(&fh, n);
-		id->has_handle = true;
-		return 0;
-	}
-	if (errno != EOPNOTSUPP && errno != EOVERFLOW)
-		return -errno;
+	r = inode_hash_handle(fd, &id->hash);
+	id->has_handle = id->hashed = r == 0;
+	if (r != -EOPNOTSUPP && r != -EOVERFLOW)
+		return r;
 	if (ops_device()->file_handles != HANDLES_MANDATORY)
 		return 0;
 	if (log_limit(&limit))
 		log_error("--inode-file-handles=mandatory: a file system has none (device %u:%u)",
-		    st->stx_dev_major, st->stx_dev_minor);
+		    id->key.dev >> 20, id->key.dev & 0xfffffu);
 	return -EOPNOTSUPP;
+}
+
+int
+resolve_ident(int fd, struct inode_ident *id, struct statx *st)
+{
+	int r = ident_without_handle(fd, id, st);
+
+	return r == 0 ? add_handle(fd, id) : r;
 }
 
 /* Is what the vault gave us the inode we remember? */
@@ -169,7 +175,7 @@ is_same(const struct inode *in, const struct inode_ident *id)
 {
 	return in->key.ino == id->key.ino && in->key.dev == id->key.dev &&
 	    in->key.mnt == id->key.mnt && in->type == id->type &&
-	    (!inode_has(in, INODE_HANDLE) || (id->has_handle && in->hash == id->hash));
+	    (!inode_is_hashed(in) || (id->hashed && in->hash == id->hash));
 }
 
 /* Take the fd that the vault gave for a node. in: its entry, or NULL if the node is new here. */
@@ -330,6 +336,14 @@ old_node(const struct inode_ident *id, int fd, uint64_t *node)
 	return vault_find(&fd, id, 1, node);
 }
 
+/* Will it have a handle, which nobody needs to see now? */
+static bool
+handle_can_wait(const struct inode_ident *id)
+{
+	return inode_incarnation() == 0 && ops_device()->file_handles == HANDLES_PREFER &&
+	    mounts_have_handles(id->key.mnt);
+}
+
 /* The inode of an O_PATH fd, which is taken over. fresh: no earlier worker can have met it. */
 static int
 claim_fd(int fd, bool fresh, struct inode **in, struct statx *st)
@@ -338,7 +352,16 @@ claim_fd(int fd, bool fresh, struct inode **in, struct statx *st)
 	uint64_t node;
 	int r;
 
-	r = resolve_ident(fd, &id, st);
+	r = ident_without_handle(fd, &id, st);
+	if (r == 0 && handle_can_wait(&id)) {
+		id.has_handle = true;
+		r = inode_claim(&id, fd, in);
+		if (r != -EAGAIN)
+			return r;
+		r = 0;
+	}
+	if (r == 0)
+		r = add_handle(fd, &id);
 	if (r != 0) {
 		fd_close(&fd);
 		return r;

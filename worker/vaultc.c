@@ -493,7 +493,7 @@ vault_find(const int *fd, const struct inode_ident *id, size_t n, uint64_t *node
 	for (size_t i = 0; i < n; i++) {
 		node[i] = 0;
 		/* Until the answer is here the mount must not be withdrawn. */
-		mount[i] = mounts_enter(id[i].key.mnt);
+		mount[i] = mounts_enter(id[i].key.mnt, id[i].hashed);
 		if (!mount_ready_fd(mount[i], id[i].type, fd[i]))
 			continue;
 		q.e[k].mnt_id = id[i].key.mnt;
