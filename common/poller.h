@@ -22,6 +22,8 @@
  * while. (Where it was the peer, its requests take so long that looking for them gains little.)
  */
 #define POLLER_CROWDED_NS 400000u
+/* One that took longer than a system call does was used by somebody. */
+#define POLLER_USED_NS 4000u
 #define POLLER_OFF_MIN_NS 5000000u
 #define POLLER_OFF_MAX_NS 160000000u
 
@@ -36,6 +38,7 @@ struct poller {
 /* One wait. */
 struct poll_wait {
 	uint64_t start, last; /* ns; 0 = the first yield is still to come */
+	uint64_t used; /* ns that the peer had this CPU: nobody looked, and nothing was wasted */
 };
 
 static inline uint64_t
@@ -88,9 +91,12 @@ poller_turn_off(struct poller *p, uint64_t now)
 	p->off = true;
 }
 
-/* Nothing has come: offer the CPU. Returns false if it is time to sleep: the window is over, or others need the CPU. */
+/*
+ * Nothing has come: offer the CPU. same_cpu: the peer runs on this one, so that this hands it over. Returns false if it is
+ * time to sleep: the window is over, or others need the CPU.
+ */
 static inline bool
-poller_yield(struct poller *p, struct poll_wait *w)
+poller_yield(struct poller *p, struct poll_wait *w, bool same_cpu)
 {
 	uint64_t now;
 
@@ -102,8 +108,10 @@ poller_yield(struct poller *p, struct poll_wait *w)
 		poller_turn_off(p, now);
 		return false;
 	}
+	if (same_cpu && now - w->last > POLLER_USED_NS)
+		w->used += now - w->last;
 	w->last = now;
-	return now - w->start < p->window;
+	return now - w->start - w->used < p->window;
 }
 
 /* Before a sleep. */
@@ -123,7 +131,7 @@ poller_learn(struct poller *p, const struct poll_wait *w)
 	/* It came before the first yield, or nobody looks at all. */
 	if (w->start == 0)
 		return;
-	waited = poller_now() - w->start;
+	waited = poller_now() - w->start - w->used;
 	if (waited <= p->window)
 		return;
 	if (waited > p->max)

@@ -213,18 +213,28 @@ worker_is_here(const struct queue *q)
 	return false;
 }
 
+/* To hand this CPU over to a worker that needs it is cheaper than to sleep and be woken, even where nobody ever looks. */
+static bool
+may_look(const struct queue *q, struct poller *p)
+{
+	return poller_may_look(p) || (!p->off && worker_is_here(q));
+}
+
 /* Look for work until the window is over. Returns true if there is some. */
 static bool
 look_for_work(const struct queue *q, struct poller *p, bool kicks, struct poll_wait *w)
 {
+	bool same_cpu;
+
 	do {
-		for (unsigned i = poller_looks(worker_is_here(q)); i > 0; i--) {
+		same_cpu = worker_is_here(q);
+		for (unsigned i = poller_looks(same_cpu); i > 0; i--) {
 			if (has_work(q, kicks))
 				return true;
 			poller_relax();
 		}
-	} while (poller_yield(p, w));
-	return false;
+	} while (poller_yield(p, w, same_cpu));
+	return has_work(q, kicks);
 }
 
 static void
@@ -266,7 +276,7 @@ wait_for_work(struct queue *q, bool taking)
 	struct poller *p = lanes_inflight(q) > 0 ? &q->reply_poll : &q->kick_poll;
 	struct poll_wait w = { 0 };
 
-	if (!has_work(q, kicks) && (!poller_may_look(p) || !look_for_work(q, p, kicks, &w))) {
+	if (!has_work(q, kicks) && (!may_look(q, p) || !look_for_work(q, p, kicks, &w))) {
 		poller_sleep(p, &w);
 		sleep_until_work(q, kicks);
 	}

@@ -12,18 +12,20 @@
 #include "common/log.h"
 
 #define JUDGE_NS 10000000u
-#define DEEP 3u /* requests in a message: so many are in flight that nobody waits for one answer */
-#define SLOW_NS 3000u /* that one takes here */
+#define SLOW_NS 3000u /* that one request of several takes here */
+#define MESSAGES_MIN 5u /* fewer prove nothing */
 
 static struct {
 	_Alignas(64) _Atomic uint32_t n;
 } messages[PLACE_LANES];
 
 void
-place_init(struct place *p, unsigned lane)
+place_init(struct place *p, unsigned lane, uint32_t look)
 {
 	/* Nobody waits for what lane 0 does. */
-	*p = (struct place){ .lane = lane, .stuck = lane == 0 || lane >= PLACE_LANES };
+	*p = (struct place){
+		.lane = lane, .look = look, .stuck = lane == 0 || lane >= PLACE_LANES
+	};
 }
 
 static void
@@ -74,13 +76,32 @@ busy_lanes(struct place *p)
 	return n;
 }
 
+/*
+ * Do messages come one by one, and so late that the two have to wake each other? Learning makes a thread look for less than
+ * it may, and being woken makes it late: twice that time is what tells.
+ */
+static bool
+must_wake(const struct place *p, uint64_t elapsed)
+{
+	const uint64_t look = 2 * (uint64_t)p->look * p->batches;
+
+	return p->batches >= MESSAGES_MIN && elapsed < 2 * JUDGE_NS &&
+	    (p->busy_ns > look || elapsed - p->busy_ns > look);
+}
+
+/* Is it the worker that everything waits for? */
+static bool
+is_slow(const struct place *p)
+{
+	return p->busy_ns > SLOW_NS * (uint64_t)p->requests;
+}
+
 static void
-judge(struct place *p)
+judge(struct place *p, uint64_t elapsed)
 {
 	const unsigned busy = busy_lanes(p);
-	const bool slow = p->requests > DEEP * p->batches &&
-	    p->busy_ns > SLOW_NS * (uint64_t)p->requests;
-	bool near;
+	const bool several = 2 * p->requests > 3 * p->batches;
+	bool near = several ? is_slow(p) : must_wake(p, elapsed);
 
 	p->requests = p->batches = 0;
 	p->busy_ns = 0;
@@ -89,7 +110,7 @@ judge(struct place *p)
 		p->stuck = true;
 		return;
 	}
-	near = slow || 2 * busy > (unsigned)CPU_COUNT(&p->home);
+	near = near || 2 * busy > (unsigned)CPU_COUNT(&p->home);
 	if (near && !p->near)
 		go_near(p);
 	else if (!near && p->near)
@@ -108,8 +129,8 @@ place_front(struct place *p, uint16_t cpu, uint64_t now)
 	atomic_store_explicit(
 	    n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 	if (now - p->judged >= JUDGE_NS) {
+		judge(p, now - p->judged);
 		p->judged = now;
-		judge(p);
 	}
 	if (p->near && cpu != p->bound)
 		go_near(p);

@@ -4,7 +4,8 @@
  *
  * Two threads serve a queue. If there is a CPU for each, they work at the same time, and see each other's messages while
  * they look for them. If there is not, because several queues are busy, a pair does best on one CPU: a wake-up there
- * costs a fraction of one across CPUs. So it does where the front has little to do beside the worker.
+ * costs a fraction of one across CPUs. So it does where each message needs a wake-up, because looking is over or off before
+ * it comes, and where the front has little to do beside the worker.
  */
 #ifndef WORKER_PLACE_H
 #define WORKER_PLACE_H
@@ -23,6 +24,7 @@ struct place {
 	bool stuck; /* affinity cannot be changed */
 	uint16_t bound;
 	uint16_t front_cpu; /* where the front ran when it sent last */
+	uint32_t look; /* ns */
 	uint64_t judged; /* ns */
 	uint32_t seen[PLACE_LANES]; /* how many messages each lane had got then */
 	unsigned batches, requests; /* served since */
@@ -30,7 +32,8 @@ struct place {
 	cpu_set_t home; /* where we may run */
 };
 
-void place_init(struct place *, unsigned lane);
+/* look: for how many ns a thread looks for a message at most. */
+void place_init(struct place *, unsigned lane, uint32_t look);
 /* A message came, at the time now (ns, CLOCK_MONOTONIC), from a front that ran on cpu. */
 void place_front(struct place *, uint16_t cpu, uint64_t now);
 /* A message of n requests was served in so many ns. */

@@ -47,7 +47,7 @@ serve_lane_new(unsigned nr, int sock, char *arena, void *journal)
 	l->arena = arena;
 	mailbox_init(&l->mail, arena + RPC_ARENA_SIZE, false);
 	l->poll.max = ops_device()->busy_poll_us * 1000;
-	place_init(&l->place, nr);
+	place_init(&l->place, nr, l->poll.max);
 	l->in = p;
 	l->out_buf = p + RPC_MSG_MAX;
 	l->scratch = p + 2 * (size_t)RPC_MSG_MAX;
@@ -254,7 +254,7 @@ look(struct lane *l, struct poll_wait *w)
 				return true;
 			poller_relax();
 		}
-	} while (poller_yield(&l->poll, w));
+	} while (poller_yield(&l->poll, w, false));
 	return false;
 }
 

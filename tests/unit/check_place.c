@@ -10,6 +10,7 @@
 #include "worker/place.h"
 
 #define MS 1000000u
+#define LOOK 50000u
 
 static uint16_t cpu[2];
 static unsigned ncpus;
@@ -59,8 +60,8 @@ START_TEST(test_busy)
 {
 	struct place a, b;
 
-	place_init(&a, 1);
-	place_init(&b, 2);
+	place_init(&a, 1, LOOK);
+	place_init(&b, 2, LOOK);
 	pass(&a, 10, &b, 0);
 	ck_assert_int_eq(a.near, ncpus == 1);
 	check_bound(ncpus == 1 ? cpu[0] : -1);
@@ -82,39 +83,62 @@ START_TEST(test_busy)
 }
 END_TEST
 
-/* 20 ms of messages of n requests, each of which takes ns. */
+/* 20 ms of messages, one every `every` ns, of n requests, each of which takes ns. */
 static void
-serve(struct place *p, unsigned n, uint64_t ns)
+serve(struct place *p, unsigned n, uint64_t ns, uint64_t every)
 {
-	for (unsigned i = 0; i < 200; i++, now += MS / 10) {
+	for (uint64_t t = 0; t < 20 * MS; t += every, now += every) {
 		place_front(p, cpu[0], now);
 		place_served(p, n, n * ns);
 	}
 }
 
-START_TEST(test_slow)
+START_TEST(test_pace)
 {
 	static const struct {
 		unsigned n;
-		uint64_t ns;
+		uint64_t ns, every;
 		bool near;
 	} rows[] = {
-		{ 1, 1000, false },
-		{ 1, 500000, false }, /* somebody waits for the answer */
-		{ 16, 1000, false }, /* the front has as much to do */
-		{ 16, 5000, true },
-		{ 4, 30000, true },
-		{ 3, 30000, false },
-		{ 16, 2000, false },
+		{ 1, 1000, 90000, false }, /* who looks finds the next one */
+		{ 1, 1000, 120000, true }, /* he would be asleep */
+		{ 1, 90000, 100000, false },
+		{ 1, 120000, 150000, true }, /* the front would be */
+		{ 1, 1000, 30000, false },
+		{ 1, 1000, 6 * MS, false }, /* nothing is proved */
+		{ 16, 1000, 100000, false }, /* the front has as much to do */
+		{ 16, 5000, 100000, true },
+		{ 4, 20000, 100000, true },
+		{ 2, 20000, 100000, true },
+		{ 2, 2000, 100000, false },
+		{ 16, 2000, 100000, false },
 	};
 	struct place p;
 
-	place_init(&p, 1);
+	place_init(&p, 1, LOOK);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		serve(&p, rows[i].n, rows[i].ns);
-		ck_assert_int_eq(p.near, rows[i].near || ncpus == 1);
+		serve(&p, rows[i].n, rows[i].ns, rows[i].every);
+		ck_assert_msg(p.near == (rows[i].near || ncpus == 1), "row %u", i);
 		check_bound(rows[i].near || ncpus == 1 ? cpu[0] : -1);
 	}
+	/* A burst, and long after it one message. */
+	serve(&p, 1, 1000, 30000);
+	now += 1000 * (uint64_t)MS;
+	place_front(&p, cpu[0], now);
+	ck_assert_int_eq(p.near, ncpus == 1);
+}
+END_TEST
+
+/* Who never looks is woken by each message. */
+START_TEST(test_nobody_looks)
+{
+	struct place p;
+
+	place_init(&p, 1, 0);
+	serve(&p, 1, 1000, 30000);
+	ck_assert(p.near);
+	serve(&p, 16, 1000, 30000);
+	ck_assert_int_eq(p.near, ncpus == 1);
 }
 END_TEST
 
@@ -123,9 +147,9 @@ START_TEST(test_others)
 	static const unsigned lanes[] = { 0, PLACE_LANES, PLACE_LANES + 7 };
 	struct place p[3], own;
 
-	place_init(&own, 1);
+	place_init(&own, 1, LOOK);
 	for (unsigned i = 0; i < 3; i++)
-		place_init(&p[i], lanes[i]);
+		place_init(&p[i], lanes[i], LOOK);
 	for (unsigned i = 0; i < 3; i++) {
 		pass(&p[i], 50, &own, 0);
 		ck_assert(!p[i].near);
@@ -139,8 +163,8 @@ START_TEST(test_hostile)
 	static const uint16_t nowhere[] = { UINT16_MAX, CPU_SETSIZE, CPU_SETSIZE - 1 };
 	struct place a, b;
 
-	place_init(&a, 1);
-	place_init(&b, 2);
+	place_init(&a, 1, LOOK);
+	place_init(&b, 2, LOOK);
 	for (unsigned i = 0; i < 300; i++, now += MS) {
 		place_front(&a, nowhere[i % 3], now);
 		place_front(&b, nowhere[i % 3], now);
@@ -159,7 +183,8 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, test_busy);
-	tcase_add_test(t, test_slow);
+	tcase_add_test(t, test_pace);
+	tcase_add_test(t, test_nobody_looks);
 	tcase_add_test(t, test_others);
 	tcase_add_test(t, test_hostile);
 	suite_add_tcase(s, t);
