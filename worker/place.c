@@ -118,7 +118,7 @@ judge(struct place *p, uint64_t elapsed)
 }
 
 void
-place_front(struct place *p, uint16_t cpu, uint64_t now)
+place_front(struct place *p, uint16_t cpu)
 {
 	_Atomic uint32_t *n;
 
@@ -128,18 +128,20 @@ place_front(struct place *p, uint16_t cpu, uint64_t now)
 	n = &messages[p->lane].n;
 	atomic_store_explicit(
 	    n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+void
+place_served(struct place *p, unsigned n, uint64_t start, uint64_t now)
+{
+	if (p->stuck)
+		return;
+	p->batches++;
+	p->requests += n;
+	p->busy_ns += now - start;
 	if (now - p->judged >= JUDGE_NS) {
 		judge(p, now - p->judged);
 		p->judged = now;
 	}
-	if (p->near && cpu != p->bound)
+	if (p->near && p->front_cpu != p->bound)
 		go_near(p);
-}
-
-void
-place_served(struct place *p, unsigned n, uint64_t ns)
-{
-	p->batches++;
-	p->requests += n;
-	p->busy_ns += ns;
 }

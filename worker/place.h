@@ -34,10 +34,13 @@ struct place {
 
 /* look: for how many ns a thread looks for a message at most. */
 void place_init(struct place *, unsigned lane, uint32_t look);
-/* A message came, at the time now (ns, CLOCK_MONOTONIC), from a front that ran on cpu. */
-void place_front(struct place *, uint16_t cpu, uint64_t now);
-/* A message of n requests was served in so many ns. */
-void place_served(struct place *, unsigned n, uint64_t ns);
+/* A message came, from a front that ran on cpu. */
+void place_front(struct place *, uint16_t cpu);
+/*
+ * It had n requests, which have been served and answered from start to now (ns, CLOCK_MONOTONIC). Here the thread may move:
+ * if it moved to the front's CPU before it answers, the scheduler would move the front, which wakes up, to the CPU left.
+ */
+void place_served(struct place *, unsigned n, uint64_t start, uint64_t now);
 /* Is the front's CPU this one? */
 static inline bool
 place_is_near(const struct place *p)

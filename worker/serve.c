@@ -305,9 +305,9 @@ serve_lane(struct lane *l)
 		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
 			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
 		start = poller_now();
-		place_front(&l->place, b->cpu, start);
+		place_front(&l->place, b->cpu);
 		l->began = start;
 		serve_batch(l);
-		place_served(&l->place, b->count, poller_now() - start);
+		place_served(&l->place, b->count, start, poller_now());
 	}
 }

@@ -43,16 +43,24 @@ check_bound(int to)
 		ck_assert(CPU_ISSET(to, &set));
 }
 
+/* A message of n requests, served in ns, from a front on CPU at. */
+static void
+message(struct place *p, uint16_t at, unsigned n, uint64_t ns)
+{
+	place_front(p, at);
+	place_served(p, n, now - ns, now);
+}
+
 /* 20 ms in which lane a gets na messages a millisecond and lane b nb of them. Only a judges. */
 static void
 pass(struct place *a, unsigned na, struct place *b, unsigned nb)
 {
 	for (unsigned i = 0; i < 20; i++, now += MS) {
 		for (unsigned k = 0; k < na; k++)
-			place_front(a, cpu[0], now);
+			message(a, cpu[0], 1, 1000);
 		b->judged = now;
 		for (unsigned k = 0; k < nb; k++)
-			place_front(b, cpu[0], now);
+			message(b, cpu[0], 1, 1000);
 	}
 }
 
@@ -72,8 +80,10 @@ START_TEST(test_busy)
 	pass(&a, 10, &b, 8);
 	ck_assert(a.near);
 	check_bound(cpu[0]);
-	/* The front has gone elsewhere. */
-	place_front(&a, cpu[ncpus - 1], now);
+	/* The front has gone elsewhere: it is answered first. */
+	place_front(&a, cpu[ncpus - 1]);
+	check_bound(cpu[0]);
+	place_served(&a, 1, now, now);
 	check_bound(cpu[ncpus - 1]);
 	/* The other one is silent again. */
 	pass(&a, 10, &b, 0);
@@ -88,8 +98,7 @@ static void
 serve(struct place *p, unsigned n, uint64_t ns, uint64_t every)
 {
 	for (uint64_t t = 0; t < 20 * MS; t += every, now += every) {
-		place_front(p, cpu[0], now);
-		place_served(p, n, n * ns);
+		message(p, cpu[0], n, n * ns);
 	}
 }
 
@@ -124,7 +133,7 @@ START_TEST(test_pace)
 	/* A burst, and long after it one message. */
 	serve(&p, 1, 1000, 30000);
 	now += 1000 * (uint64_t)MS;
-	place_front(&p, cpu[0], now);
+	message(&p, cpu[0], 1, 1000);
 	ck_assert_int_eq(p.near, ncpus == 1);
 }
 END_TEST
@@ -166,8 +175,8 @@ START_TEST(test_hostile)
 	place_init(&a, 1, LOOK);
 	place_init(&b, 2, LOOK);
 	for (unsigned i = 0; i < 300; i++, now += MS) {
-		place_front(&a, nowhere[i % 3], now);
-		place_front(&b, nowhere[i % 3], now);
+		message(&a, nowhere[i % 3], 1, 1000);
+		message(&b, nowhere[i % 3], 1, 1000);
 	}
 	check_bound(-1);
 }
