@@ -13,7 +13,8 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 #define POLLER_FIRST_NS 10000u
 #define POLLER_LOOKS 32u /* at memory, between yields */
@@ -41,15 +42,6 @@ struct poll_wait {
 	uint64_t used; /* ns that the peer had this CPU: nobody looked, and nothing was wasted */
 };
 
-static inline uint64_t
-poller_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static inline void
 poller_relax(void)
 {
@@ -74,7 +66,7 @@ poller_looks(bool same_cpu)
 static inline bool
 poller_may_look(struct poller *p)
 {
-	if (p->off && poller_now() >= p->off_until)
+	if (p->off && clock_ns() >= p->off_until)
 		p->off = false;
 	return p->window != 0 && !p->off;
 }
@@ -101,9 +93,9 @@ poller_yield(struct poller *p, struct poll_wait *w, bool same_cpu)
 	uint64_t now;
 
 	if (w->start == 0)
-		w->start = w->last = poller_now();
+		w->start = w->last = clock_ns();
 	sched_yield();
-	now = poller_now();
+	now = clock_ns();
 	if (now - w->last > POLLER_CROWDED_NS) {
 		poller_turn_off(p, now);
 		return false;
@@ -119,7 +111,7 @@ static inline void
 poller_sleep(const struct poller *p, struct poll_wait *w)
 {
 	if (p->max != 0 && w->start == 0)
-		w->start = poller_now();
+		w->start = clock_ns();
 }
 
 /* What was waited for has come. */
@@ -131,7 +123,7 @@ poller_learn(struct poller *p, const struct poll_wait *w)
 	/* It came before the first yield, or nobody looks at all. */
 	if (w->start == 0)
 		return;
-	waited = poller_now() - w->start - w->used;
+	waited = clock_ns() - w->start - w->used;
 	if (waited <= p->window)
 		return;
 	if (waited > p->max)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "common/clock.h"
 #include "front/fuse.h"
 #include "front/handles.h"
 #include "front/pool.h"
@@ -74,7 +75,7 @@ static bool
 read_loop(struct request *r, int flags)
 {
 	/* 0: how long it takes says nothing, because it does not block or is expected to. */
-	uint64_t start = flags == 0 && atomic_load(&r->h->no_nowait) ? pace_now() : 0;
+	uint64_t start = flags == 0 && atomic_load(&r->h->no_nowait) ? clock_ns() : 0;
 
 	while (r->done_bytes < r->size) {
 		ssize_t n = read_some(r, flags);
@@ -85,7 +86,7 @@ read_loop(struct request *r, int flags)
 			/* tmpfs, overlayfs: without the flag, here and from now on. */
 			atomic_store(&r->h->no_nowait, true);
 			flags = 0;
-			start = pace_now();
+			start = clock_ns();
 			continue;
 		}
 		/* O_DIRECT has no way to go on behind an end of file that is not aligned. */
@@ -108,7 +109,7 @@ read_loop(struct request *r, int flags)
 			break;
 	}
 	if (start != 0)
-		pace_learn(&r->q->s->read_pace, pace_now() - start);
+		pace_learn(&r->q->s->read_pace, clock_ns() - start);
 	reply_in_place(r, r->done_bytes);
 	return true;
 }
@@ -232,7 +233,7 @@ write_again(struct request *r)
 static uint64_t
 waited(const struct request *r, uint64_t start)
 {
-	const uint64_t took = pace_now() - start, copying = r->done_bytes / 4;
+	const uint64_t took = clock_ns() - start, copying = r->done_bytes / 4;
 
 	return took > copying ? took - copying : 0;
 }
@@ -242,7 +243,7 @@ static bool
 write_loop(struct request *r, void (*learn)(struct pace *, uint64_t ns))
 {
 	int flags = (r->ioflags & RPC_IO_APPEND) != 0 ? RWF_APPEND : 0;
-	uint64_t start = pace_now();
+	uint64_t start = clock_ns();
 
 	while (r->done_bytes < r->size) {
 		struct iovec v[VRING_SEGS_MAX];

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "front/fuse.h"
@@ -33,10 +34,10 @@ static void
 ask_timed(struct request *r)
 {
 	struct pace *pace = &r->q->s->ask_pace;
-	uint64_t start = pace_now();
+	uint64_t start = clock_ns();
 
 	r->ask(r);
-	pace_learn(pace, pace_now() - start);
+	pace_learn(pace, clock_ns() - start);
 }
 
 void
@@ -54,13 +55,13 @@ ask_file(struct request *r, void (*run)(struct request *))
 static void
 flush_now(struct request *r)
 {
-	uint64_t start = pace_now();
+	uint64_t start = clock_ns();
 	int fd = dup(r->h->fd), e = 0;
 
 	/* Without a number left for the duplicate there is nothing to report: the file stays open. */
 	if ((fd == -1 && errno != EMFILE) || (fd != -1 && close(fd) == -1))
 		e = -errno;
-	pace_learn(&r->q->s->flush_pace, pace_now() - start);
+	pace_learn(&r->q->s->flush_pace, clock_ns() - start);
 	reply_error(r, e);
 }
 

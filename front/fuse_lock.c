@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "front/fuse.h"
 #include "front/handles.h"
@@ -90,10 +91,10 @@ begin_wait(struct request *r)
 static void
 set_now(struct request *r)
 {
-	uint64_t start = pace_now();
+	uint64_t start = clock_ns();
 	int e = lock_owner_try(r->arg.lock.waiter.owner, want_of(r), false);
 
-	pace_learn(&r->q->s->lock_pace, pace_now() - start);
+	pace_learn(&r->q->s->lock_pace, clock_ns() - start);
 	if (e == -EAGAIN && r->arg.lock.sleep) {
 		begin_wait(r);
 		return;
@@ -106,11 +107,11 @@ static void
 test_now(struct request *r)
 {
 	struct lock_want w = *want_of(r);
-	uint64_t start = pace_now();
+	uint64_t start = clock_ns();
 	int e = lock_test(&r->arg.lock.key, r->h->fd, &w);
 	struct fuse_lk_out out;
 
-	pace_learn(&r->q->s->lock_pace, pace_now() - start);
+	pace_learn(&r->q->s->lock_pace, clock_ns() - start);
 	if (r->arg.lock.waiter.owner != NULL)
 		lock_owner_put(r->arg.lock.waiter.owner);
 	if (e != 0) {

@@ -9,8 +9,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/msg.h"
 
 struct lane *
@@ -149,7 +149,6 @@ lane_post(struct lane *l, uint8_t i, const void *msg, size_t len)
 bool
 lane_send(struct lane *l)
 {
-	struct timespec now;
 	struct rpc_batch *head;
 	size_t n;
 
@@ -157,9 +156,7 @@ lane_send(struct lane *l)
 		return true;
 	head = (void *)l->tx[l->tx_msg];
 	head->cpu = (uint16_t)sched_getcpu();
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	l->used_ns = l->sent_ns[l->tx_msg] = (uint64_t)now.tv_sec * 1000000000u +
-	    (uint64_t)now.tv_nsec;
+	l->used_ns = l->sent_ns[l->tx_msg] = clock_ns();
 	l->total[l->tx_msg] = l->left[l->tx_msg] = l->b.count;
 	if (l->inflight == 0) {
 		atomic_store_explicit(&l->waiting_op, rpc_first(head)->op, memory_order_relaxed);

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
@@ -54,7 +55,7 @@ static uint64_t
 turn_now(struct queue *q)
 {
 	if (q->turn_ns == 0)
-		q->turn_ns = pace_now();
+		q->turn_ns = clock_ns();
 	return q->turn_ns;
 }
 
@@ -243,7 +244,7 @@ is_alone(const struct queue *q, const struct lane *l)
 static void
 learn(struct queue *q, struct lane *l, uint8_t msg)
 {
-	const uint64_t now = pace_now();
+	const uint64_t now = clock_ns();
 	const uint64_t each = (now - MAX(l->sent_ns[msg], l->done_ns)) / l->total[msg];
 	int64_t diff;
 

@@ -7,8 +7,8 @@
 
 #include <semaphore.h>
 #include <stddef.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "front/front.h"
 #include "front/threads.h"
 
@@ -120,7 +120,7 @@ pace_probe(struct pace *p)
 
 	if (pace_fast(p))
 		return true;
-	now = pace_now();
+	now = clock_ns();
 	at = atomic_load_explicit(&p->probe_at, memory_order_relaxed);
 	pause = atomic_load_explicit(&p->probe_pause, memory_order_relaxed);
 	pause = pause == 0 ? PROBE_MIN : pause < PROBE_MAX / 2 ? 2 * pause : PROBE_MAX;
@@ -140,13 +140,4 @@ pace_probed(struct pace *p, uint64_t ns)
 		atomic_store_explicit(&p->probe_at, 0, memory_order_relaxed);
 	} else
 		pace_learn(p, ns);
-}
-
-uint64_t
-pace_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }

@@ -26,7 +26,5 @@ void pace_learn(struct pace *, uint64_t ns);
  */
 _Bool pace_probe(struct pace *);
 void pace_probed(struct pace *, uint64_t ns);
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t pace_now(void);
 
 #endif

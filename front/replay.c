@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
@@ -43,7 +44,7 @@ lane_replay_next(struct queue *q, struct lane *l)
 			head->count = 1;
 			head->cpu = (uint16_t)sched_getcpu();
 			r->on_wire = true;
-			l->sent_ns[l->replay_msg] = pace_now();
+			l->sent_ns[l->replay_msg] = clock_ns();
 			if (!lane_post(l, l->replay_msg, head, head->len))
 				restart_broken(l, BROKEN_CLOSED);
 			return;

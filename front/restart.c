@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
@@ -163,7 +164,7 @@ take_lanes(void)
 static void
 look_for_stuck(void)
 {
-	const uint64_t now = pace_now(), limit = (uint64_t)me.stuck_after * 1000000000u;
+	const uint64_t now = clock_ns(), limit = (uint64_t)me.stuck_after * 1000000000u;
 
 	for (uint32_t i = 0; i < me.nlanes; i++) {
 		uint64_t since = atomic_load(&me.lanes[i]->waiting_since);

@@ -64,6 +64,7 @@ static const struct sc_rule vault_rules[] = {
 	SC_ARG(open_by_handle_at, "an inode for the worker: never readable, never followed",
 	    SC_EQ32(2, O_PATH | O_CLOEXEC | O_NOFOLLOW)),
 	SC_ARG(fcntl, "is a received fd O_PATH?", SC_EQ32(1, F_GETFL)),
+	SC(sched_yield, "nobody waits for what is only to be remembered"),
 	SC_ARG(statx, "mount of a received fd", SC_EQ32(2, AT_EMPTY_PATH | AT_STATX_DONT_SYNC)),
 };
 

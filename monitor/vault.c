@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
@@ -31,6 +33,8 @@
  */
 #define NAP_NS 500000
 #define NAP_FULL 64u
+/* After so long the thread offers its CPU: the guest may be waiting for that, and never waits for a put. */
+#define TURN_NS 20000u
 /* Workers that can come and die while the thread hangs in a file system. */
 #define PENDING_MAX 16u
 
@@ -43,6 +47,7 @@ struct vault {
 	void *seal_arg;
 	int sealed; /* what it returned; valid with begun */
 	bool running;
+	uint64_t turn; /* ns, when it offered its CPU last */
 	int wake; /* eventfd: next or stop have changed */
 	int breach_fd; /* eventfd: there is a breach */
 	pthread_mutex_t lock; /* for what is below */
@@ -82,6 +87,15 @@ fds_fit(const union message *m, size_t n, size_t nfds, bool cut)
 }
 
 static void
+give_way(struct vault *v)
+{
+	if (clock_ns() - v->turn < TURN_NS)
+		return;
+	sched_yield();
+	v->turn = clock_ns();
+}
+
+static void
 forget(struct vault_store *s, uint32_t op, uint64_t id)
 {
 	if (op == VAULT_FORGET)
@@ -94,8 +108,9 @@ forget(struct vault_store *s, uint32_t op, uint64_t id)
 
 /* A put message of n bytes with nfds fds. cut: the kernel had no numbers for the last of its fds. */
 static const char *
-take_put(struct vault_store *s, const union message *m, size_t n, int *fds, size_t nfds, bool cut)
+take_put(struct vault *v, const union message *m, size_t n, int *fds, size_t nfds, bool cut)
 {
+	struct vault_store *const s = &v->store;
 	const char *bad = NULL;
 
 	if (n < sizeof(m->h))
@@ -114,17 +129,21 @@ take_put(struct vault_store *s, const union message *m, size_t n, int *fds, size
 	case VAULT_PIN:
 		if (!fds_fit(m, n, nfds, cut))
 			return "put: wrong size or fds";
-		for (uint32_t i = 0; i < m->h.count && bad == NULL; i++)
+		for (uint32_t i = 0; i < m->h.count && bad == NULL; i++) {
 			bad = m->h.op == VAULT_PUT ? vault_store_put(s, &m->put.e[i], &fds[i])
 						   : vault_store_pin(s, &m->put.e[i], &fds[i]);
+			give_way(v);
+		}
 		return bad;
 	case VAULT_FORGET:
 	case VAULT_UNPIN:
 	case VAULT_DROP:
 		if (!fits(m, n, sizeof(m->nodes.node[0])) || nfds != 0 || cut)
 			return "forget: wrong size or fds";
-		for (uint32_t i = 0; i < m->h.count; i++)
+		for (uint32_t i = 0; i < m->h.count; i++) {
 			forget(s, m->h.op, m->nodes.node[i]);
+			give_way(v);
+		}
 		return NULL;
 	case VAULT_HOLD:
 		if (n != sizeof(m->hold) || m->h.count != 1 || nfds > 1 || (nfds == 0 && !cut))
@@ -195,7 +214,7 @@ drain_put(struct vault *v)
 			break;
 		for (size_t k = nfds; k < VAULT_BATCH; k++)
 			fds[k] = -1;
-		bad = take_put(&v->store, &m, n, fds, nfds, cut != 0);
+		bad = take_put(v, &m, n, fds, nfds, cut != 0);
 		fd_close_all(fds, nfds);
 		if (bad != NULL)
 			breach(v, bad);
@@ -391,6 +410,7 @@ vault_run(void *arg)
 			continue;
 		if (p[0].revents != 0)
 			on = on_wake(v);
+		v->turn = clock_ns();
 		puts = v->put != -1 ? drain_put(v) : 0;
 		/* The sockets may be others now: reading does not wait. */
 		if (v->get != -1 && (p[0].revents | p[1].revents) != 0)

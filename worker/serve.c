@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/msg.h"
@@ -204,9 +205,9 @@ serve_batch(struct lane *l)
 		r = serve_one(l, h);
 		if (r < 0)
 			reply_error(l, h, r);
-		if (next != NULL && poller_now() - l->began > FLUSH_AFTER_NS) {
+		if (next != NULL && clock_ns() - l->began > FLUSH_AFTER_NS) {
 			lane_flush(l);
-			l->began = poller_now();
+			l->began = clock_ns();
 		}
 	}
 	lane_flush(l);
@@ -304,10 +305,10 @@ serve_lane(struct lane *l)
 			mailbox_hear(&l->mail);
 		if (n < 0 || rpc_check(RPC_REQUEST, l->in, (size_t)n, 0) != 0)
 			fatalx("lane %u: the front broke the protocol (%zd)", l->nr, n);
-		start = poller_now();
+		start = clock_ns();
 		place_front(&l->place, b->cpu);
 		l->began = start;
 		serve_batch(l);
-		place_served(&l->place, b->count, start, poller_now());
+		place_served(&l->place, b->count, start, clock_ns());
 	}
 }

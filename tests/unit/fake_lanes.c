@@ -221,12 +221,6 @@ pace_learn(struct pace *p, uint64_t ns)
 	(void)ns;
 }
 
-uint64_t
-pace_now(void)
-{
-	return 0;
-}
-
 static void
 drop_oldest(void)
 {

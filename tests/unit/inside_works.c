@@ -280,6 +280,7 @@ monitor_vault(void)
 	MUST((fcntl(fd, F_GETFL) & O_PATH) != 0);
 	MUST(statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) == 0);
 	MUST(name_to_handle_at(fd, "", &handle.h, &mnt, AT_EMPTY_PATH) == 0);
+	MUST(sched_yield() == 0);
 	MUST(close(fd) == 0);
 	return 0;
 }
