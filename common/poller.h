@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/attr.h"
 #include "common/clock.h"
 
 #define POLLER_FIRST_NS 10000u
@@ -103,7 +104,8 @@ poller_yield(struct poller *p, struct poll_wait *w, bool same_cpu)
 	if (same_cpu && now - w->last > POLLER_USED_NS)
 		w->used += now - w->last;
 	w->last = now;
-	return now - w->start - w->used < p->window;
+	return now - w->start - w->used < p->window &&
+	    now - w->start < MAX(p->window, POLLER_CROWDED_NS);
 }
 
 /* Before a sleep. */

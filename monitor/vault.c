@@ -33,8 +33,12 @@
  */
 #define NAP_NS 500000
 #define NAP_FULL 64u
-/* After so long the thread offers its CPU: the guest may be waiting for that, and never waits for a put. */
+/*
+ * After so long the thread offers its CPU: the guest may be waiting for that, and not for what is put. But not too often: if
+ * somebody else takes it each time, the queue must not fill up.
+ */
 #define TURN_NS 20000u
+#define TURNS_MAX 8u /* between two looks at the queue */
 /* Workers that can come and die while the thread hangs in a file system. */
 #define PENDING_MAX 16u
 
@@ -48,6 +52,7 @@ struct vault {
 	int sealed; /* what it returned; valid with begun */
 	bool running;
 	uint64_t turn; /* ns, when it offered its CPU last */
+	unsigned turns; /* how often it will yet */
 	int wake; /* eventfd: next or stop have changed */
 	int breach_fd; /* eventfd: there is a breach */
 	pthread_mutex_t lock; /* for what is below */
@@ -89,8 +94,9 @@ fds_fit(const union message *m, size_t n, size_t nfds, bool cut)
 static void
 give_way(struct vault *v)
 {
-	if (clock_ns() - v->turn < TURN_NS)
+	if (v->turns == 0 || clock_ns() - v->turn < TURN_NS)
 		return;
+	v->turns--;
 	sched_yield();
 	v->turn = clock_ns();
 }
@@ -411,7 +417,10 @@ vault_run(void *arg)
 		if (p[0].revents != 0)
 			on = on_wake(v);
 		v->turn = clock_ns();
+		v->turns = p[1].revents == 0 && puts < NAP_FULL ? TURNS_MAX : 0;
 		puts = v->put != -1 ? drain_put(v) : 0;
+		/* From here on a worker waits. */
+		v->turns = 0;
 		/* The sockets may be others now: reading does not wait. */
 		if (v->get != -1 && (p[0].revents | p[1].revents) != 0)
 			serve_get(v);

@@ -335,12 +335,11 @@ recognise(const struct inode *in, const struct inode_ident *id)
 	return id->hashed && inode_is_hashed(in) && in->hash == id->hash;
 }
 
-/* Would this entry be recognised, or not, only by the handle that ident is known to have? */
+/* Was it not recognised only for want of the handle that ident is known to have? */
 static bool
 is_doubtful(const struct inode *in, const struct inode_ident *id)
 {
-	return id->has_handle && !id->hashed && in->type == id->type && inode_fd(in) < 0 &&
-	    inode_has(in, INODE_HANDLE);
+	return id->has_handle && !id->hashed && in->type == id->type && inode_has(in, INODE_HANDLE);
 }
 
 /*
@@ -357,13 +356,13 @@ search_ident(struct shard *s, uint64_t h, const struct inode_ident *id, bool *do
 		next = in->next_key;
 		if (!key_equal(&in->key, &id->key))
 			continue;
-		if (doubt != NULL && is_doubtful(in, id)) {
-			*doubt = true;
-			return NULL;
-		}
 		if (recognise(in, id)) {
 			ref(in);
 			return in;
+		}
+		if (doubt != NULL && is_doubtful(in, id)) {
+			*doubt = true;
+			return NULL;
 		}
 		unindex(s, h, in);
 	}
@@ -593,8 +592,11 @@ inode_forget(struct inode *in, uint64_t count, bool final)
 		pthread_mutex_unlock(&n->lock);
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (drop)
+	if (drop) {
+		/* A last reference beside the table's is somebody's now, who needs the fd. */
+		inode_pin(in);
 		inode_put(in);
+	}
 	return drop;
 }
 

@@ -10,9 +10,10 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "worker/mounts.h"
+
 #define SCAN_MAX 256u /* inodes looked at for one eviction */
-#define TRIES_MORE \
-	8u /* of each inode's two: others may have taken what was prepared, or begun to use it */
+#define TRIES_MORE 8u /* for inodes that somebody began to use meanwhile */
 
 TAILQ_HEAD(clock, inode);
 
@@ -50,7 +51,7 @@ inode_cache_has_gaps(void)
 static void
 enlist(struct inode *in)
 {
-	if (!inode_has(in, INODE_PINNED)) {
+	if (!inode_has(in, INODE_PINNED | INODE_DEAD)) {
 		TAILQ_INSERT_TAIL(&clock_list, in, clock);
 		inode_set(in, INODE_LISTED);
 	}
@@ -154,25 +155,30 @@ read_hash(struct inode *in)
 {
 	uint64_t hash;
 
+	if (inode_is_hashed(in))
+		return;
 	if (inode_hash_handle(inode_fd(in), &hash) == 0) {
 		in->hash = hash;
 		atomic_fetch_or_explicit(&in->flags, INODE_HASHED, memory_order_release);
 		return;
 	}
-	/* Others on its mount have a handle: it keeps its fd. */
+	/* Others on its mount have a handle: it keeps its fd, and from now on each one there is asked for its own. */
+	mounts_distrust(in->mount);
 	inode_set(in, INODE_PRIVATE);
 	inode_pin(in);
 }
 
-/* Try to take the fd of an inode on the clock, which is locked. */
+/*
+ * Try to take the fd of an inode on the clock, which is locked: so the table has a reference, and refs, which is that and the
+ * caller's, says that nobody else has one. Only the table's is left.
+ */
 static int
-take_fd(struct inode *in)
+take_fd(struct inode *in, uint32_t refs)
 {
-	uint32_t one = 1;
 	int fd;
 
 	if (!inode_has(in, INODE_VAULTED) || needs_hash(in) ||
-	    !atomic_compare_exchange_strong(&in->refs, &one, 1 | INODE_EVICTING))
+	    !atomic_compare_exchange_strong(&in->refs, &refs, 1 | INODE_EVICTING))
 		return -1;
 	fd = atomic_exchange(&in->fd, -1);
 	delist(in);
@@ -198,7 +204,7 @@ evict_one(struct inode **held)
 			if (needs_hash(in) && hold(in))
 				*held = in;
 			else
-				fd = take_fd(in);
+				fd = take_fd(in, 1);
 			if (*held != NULL || fd >= 0)
 				break;
 		}
@@ -209,20 +215,33 @@ evict_one(struct inode **held)
 	return fd;
 }
 
+/* Evict one that evict_one() held: that has a live fd. Returns the fd, or -1 if somebody uses it now. */
+static int
+evict_held(struct inode *in)
+{
+	int fd = -1;
+
+	read_hash(in);
+	pthread_mutex_lock(&clock_lock);
+	if (inode_has(in, INODE_LISTED))
+		fd = take_fd(in, 2);
+	pthread_mutex_unlock(&clock_lock);
+	if (fd < 0)
+		inode_put(in);
+	return fd;
+}
+
 unsigned
 inode_evict(unsigned n)
 {
 	struct inode *held;
-	unsigned done = 0, tries;
+	unsigned done = 0;
 
-	for (tries = 0; done < n && tries < 2 * n + TRIES_MORE; tries++) {
+	for (unsigned tries = 0; done < n && tries < n + TRIES_MORE; tries++) {
 		int fd = evict_one(&held);
 
-		if (held != NULL) {
-			read_hash(held);
-			inode_put(held);
+		if (held != NULL && (fd = evict_held(held)) < 0)
 			continue;
-		}
 		if (fd < 0)
 			break;
 		atomic_fetch_sub(&fds_open, 1);

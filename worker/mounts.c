@@ -12,8 +12,8 @@ struct mount {
 	uint32_t id;
 	uint32_t users;
 	bool used, announced;
-	bool
-	    handles; /* with users > 0: the id may be another mount's by the time there are some again */
+	/* While there are users: the id may be another mount's by the time there are some again. */
+	bool handles, mixed;
 };
 
 static struct mount mounts[MOUNTS_MAX];
@@ -64,8 +64,9 @@ mounts_enter(uint32_t id, bool handle)
 	if (place != MOUNT_NONE) {
 		struct mount *m = &mounts[place];
 
-		m->handles = handle || (m->users > 0 && m->handles);
-		m->users++;
+		if (m->users++ == 0)
+			m->handles = m->mixed = false;
+		m->handles = (m->handles || handle) && !m->mixed;
 	}
 	pthread_mutex_unlock(&lock);
 	return place;
@@ -82,6 +83,17 @@ mounts_have_handles(uint32_t id)
 	have = m != NULL && m->users > 0 && m->handles;
 	pthread_mutex_unlock(&lock);
 	return have;
+}
+
+void
+mounts_distrust(uint16_t place)
+{
+	if (place == MOUNT_NONE)
+		return;
+	pthread_mutex_lock(&lock);
+	mounts[place].mixed = true;
+	mounts[place].handles = false;
+	pthread_mutex_unlock(&lock);
 }
 
 void

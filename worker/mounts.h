@@ -19,8 +19,10 @@
 uint16_t mounts_enter(uint32_t id, bool handle);
 void mounts_leave(uint16_t place);
 
-/* Was the handle of an inode seen on this mount, since somebody has been on it? Then all inodes there have one. */
+/* Was the handle of an inode seen on this mount, since somebody has been on it? Then others there have one as well. */
 bool mounts_have_handles(uint32_t id);
+/* One of the others has not. */
+void mounts_distrust(uint16_t place);
 
 /* Is the mount announced? place: the caller is one of those who entered, so that this stays so. */
 bool mounts_announced(uint16_t place);

@@ -100,7 +100,7 @@ START_TEST(withdrawn)
 {
 	int64_t tmp, f;
 
-	ck_assert_uint_eq(rig.mounts, 1);
+	RIG_EVENTUALLY(rig.mounts == 1);
 	for (unsigned i = 1; i <= 3; i++) {
 		tmp = rig_lookup(1, "tmp");
 		f = rig_lookup((uint64_t)tmp, "f");
