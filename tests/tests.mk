@@ -46,6 +46,7 @@ UNIT_check_inside := $(addprefix tests/unit/inside_,role.c escape.c calls.c work
 	monitor/seccomp.c proto/rpc.c common/child.c common/mailbox.c $(COMMON_SRCS) $(TABLES_SRCS) \
 	$(filter-out worker/main.c,$(sort $(wildcard worker/*.c)))
 TABLES := monitor/tables.c monitor/idmap_parse.c monitor/xattrmap_parse.c common/idmap.c common/xattrmap.c
+UNIT_check_inodes := worker/inode.c worker/inode_cache.c worker/mounts.c worker/siphash.c common/log.c
 UNIT_check_place := worker/place.c common/log.c
 # These start the real worker, with a monitor, vault and front of their own around it.
 WORKER_RIG := $(addprefix tests/unit/worker_rig,.c _front.c _tools.c _vault.c) proto/rpc.c common/msg.c common/log.c $(TABLES)
