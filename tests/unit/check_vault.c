@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -600,6 +602,50 @@ START_TEST(test_idle)
 }
 END_TEST
 
+/* How often the vault's thread has offered its CPU, while held: the first time it waits until it may go on. */
+static _Atomic unsigned yields;
+static _Atomic bool held;
+static sem_t yielding, go_on;
+
+int
+sched_yield(void)
+{
+	if (held && atomic_fetch_add(&yields, 1) == 0) {
+		sem_post(&yielding);
+		sem_wait(&go_on);
+	}
+	return 0;
+}
+
+/* It gives way to others while it takes what was put, but only a few times before it has looked at its sockets again. */
+START_TEST(test_gives_way)
+{
+	const unsigned n = 900 / VAULT_BATCH;
+	int fds[VAULT_BATCH];
+	struct rig r;
+
+	sem_init(&yielding, 0, 0);
+	sem_init(&go_on, 0, 0);
+	held = true;
+	rig_begin(&r, "/dev/shm", 0, 2000);
+	rig_make_file(&r, "file");
+	rig_put_mount(&r, r.mnt, r.dir);
+	for (uint32_t i = 0; i < VAULT_BATCH; i++)
+		fds[i] = rig_path_fd(&r, "file");
+	/* Messages until one takes long enough; the others wait in the queue meanwhile. */
+	for (unsigned i = 0; i < n; i++)
+		rig_put_nodes(&r, VAULT_PUT, 2 + i * VAULT_BATCH, fds, VAULT_BATCH);
+	sem_wait(&yielding);
+	for (unsigned i = n; i < 2 * n; i++)
+		rig_put_nodes(&r, VAULT_PUT, 2 + i * VAULT_BATCH, fds, VAULT_BATCH);
+	sem_post(&go_on);
+	rig_assert_same(rig_get_node(&r, 1 + 2 * n * VAULT_BATCH), rig_path_fd(&r, "file"));
+	ck_assert_uint_eq(yields, 8);
+	fd_close_all(fds, VAULT_BATCH);
+	rig_end(&r);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -626,6 +672,7 @@ main(void)
 	tcase_add_loop_test(t, test_hostile, 0, countof(hostile));
 	tcase_add_test(t, test_not_hostile);
 	tcase_add_test(t, test_idle);
+	tcase_add_test(t, test_gives_way);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
