@@ -195,7 +195,13 @@ before_removal(struct lane *l, struct inode *victim, const struct statx *st, str
 		vault_pin(l, victim, dir);
 }
 
-/* What an UNLINK will take the last name from, if that can be said now, with a reference; or NULL. */
+static bool
+is_removal(const struct rpc_hdr *h)
+{
+	return h->op == RPC_UNLINK || h->op == RPC_RMDIR;
+}
+
+/* What a removal will take the last name from, if that can be said now, with a reference; or NULL. */
 static struct inode *
 victim_ahead(const struct rpc_hdr *h)
 {
@@ -204,7 +210,9 @@ victim_ahead(const struct rpc_hdr *h)
 
 	if (dir != NULL && inode_fd(dir) >= 0 &&
 	    resolve_known(inode_fd(dir), rpc_name1(RPC_REQUEST, h), &victim, &st) == 0 &&
-	    victim != NULL && (victim->type == S_IFDIR || st.stx_nlink > 1)) {
+	    victim != NULL &&
+	    ((victim->type == S_IFDIR) != (h->op == RPC_RMDIR) ||
+		(h->op == RPC_UNLINK && st.stx_nlink > 1))) {
 		inode_put(victim);
 		victim = NULL;
 	}
@@ -216,15 +224,15 @@ void
 ops_ahead(struct lane *l)
 {
 	struct inode *victim[RPC_BATCH_MAX];
-	unsigned unlinks = 0, n = 0;
+	unsigned removals = 0, n = 0;
 	struct rpc_hdr *h;
 
 	for (h = rpc_first(l->in); h != NULL; h = rpc_next(l->in, h))
-		unlinks += h->op == RPC_UNLINK;
-	if (unlinks < 2 || (ops_device()->flags & DEV_READONLY) != 0)
+		removals += is_removal(h);
+	if (removals < 2 || (ops_device()->flags & DEV_READONLY) != 0)
 		return;
 	for (h = rpc_first(l->in); h != NULL; h = rpc_next(l->in, h)) {
-		if (h->op == RPC_UNLINK && (victim[n] = victim_ahead(h)) != NULL)
+		if (is_removal(h) && (victim[n] = victim_ahead(h)) != NULL)
 			n++;
 	}
 	vault_pin_all(victim, n);
@@ -241,15 +249,16 @@ is_nameless(const struct inode *in)
 }
 
 /*
- * After the system call, which succeeded if removed. Without names the victim's fd stays until FORGET, here and in the
- * vault; with names it is not in need of that.
+ * After the system call, which succeeded if removed. last: the name was the victim's only one. Without names its fd stays until
+ * FORGET, here and in the vault; with names it is not in need of that (but may have it: one that it gets just now is not
+ * looked for).
  */
 static void
-after_removal(struct lane *l, struct inode *victim, struct inode *dir, bool removed)
+after_removal(struct lane *l, struct inode *victim, struct inode *dir, bool removed, bool last)
 {
 	if (victim == NULL)
 		return;
-	if (removed && (victim->type == S_IFDIR || is_nameless(victim))) {
+	if (removed && (last || victim->type == S_IFDIR || is_nameless(victim))) {
 		inode_pin(victim);
 		vault_pin(l, victim, dir);
 	} else if (inode_has(victim, INODE_VAULT_PIN) && vault_unpin(victim) &&
@@ -287,7 +296,7 @@ remove_name(struct lane *l, const struct rpc_hdr *h, int flags)
 	journal_begin(&l->journal, h, there ? &st : NULL, NULL);
 	r = unlinkat(inode_fd(dir), name, flags) == -1 ? -errno : 0;
 	journal_done(&l->journal, h, r);
-	after_removal(l, victim, dir, r == 0);
+	after_removal(l, victim, dir, r == 0, there && st.stx_nlink <= 1);
 	inode_put(dir);
 	return r != 0 ? r : ops_reply_ok(l, h);
 }
@@ -331,7 +340,8 @@ rename_in(struct lane *l, const struct rpc_rename *q, struct inode *old, struct 
 	r = syscall(SYS_renameat2, inode_fd(old), from, inode_fd(new), to, flags) == -1 ? -errno
 											: 0;
 	journal_done(&l->journal, &q->h, r);
-	after_removal(l, victim, new, r == 0);
+	/* It may be the very inode that was renamed, and still be there. */
+	after_removal(l, victim, new, r == 0, false);
 	return r;
 }
 

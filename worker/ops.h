@@ -50,7 +50,7 @@ int ops_reply_entry(struct lane *, const struct rpc_hdr *, struct inode *in, str
     const struct statx *);
 
 /*
- * names.c: Before a batch is served: the vault hears in one message what its UNLINKs will take the last name from. Each of
+ * names.c: Before a batch is served: the vault hears in one message what its removals will take the last name from. Each of
  * them looks again.
  */
 void ops_ahead(struct lane *);
