@@ -373,9 +373,11 @@ queue_main(void *arg)
 
 	for (;;) {
 		const uint64_t served = q->served, forgotten = q->forgotten;
-		bool taking = obey(q);
+		bool taking;
 
+		/* In this order: who wants something says so first, and wakes then. */
 		heed_wake(q);
+		taking = obey(q);
 		if (taking)
 			drain(q);
 		take_returned(q);
