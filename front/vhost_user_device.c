@@ -30,7 +30,6 @@ int
 vu_set_features(struct vu_session *s, struct vu_msg *m)
 {
 	const bool event_idx = (m->p.u64 & VU_FEAT_EVENT_IDX) != 0;
-	struct vu_stopped stopped;
 	bool change = false;
 
 	if ((m->p.u64 & ~VU_FEATURES) != 0)
@@ -39,17 +38,16 @@ vu_set_features(struct vu_session *s, struct vu_msg *m)
 	for (unsigned q = 0; q < NQUEUES; q++)
 		change = change || s->dev->ring[q]->event_idx != event_idx;
 	if (change) {
-		vu_rings_stop(s, &stopped);
+		vu_rings_stop(s);
 		for (unsigned q = 0; q < NQUEUES; q++)
 			s->dev->ring[q]->event_idx = event_idx;
-		vu_rings_restart(s, &stopped);
+		vu_rings_try_start(s);
 	}
 	/* A VMM that does not know SET_VRING_ENABLE expects its rings to be enabled. */
 	if ((s->features & VU_FEAT_PROTOCOL_FEATURES) == 0) {
-		for (unsigned q = 0; q < NQUEUES; q++) {
+		for (unsigned q = 0; q < NQUEUES; q++)
 			s->ring[q].enabled = true;
-			vu_ring_try_start(s, q);
-		}
+		vu_rings_try_start(s);
 	}
 	return 0;
 }
@@ -149,10 +147,8 @@ vu_set_config(struct vu_session *s, struct vu_msg *m)
 int
 vu_reset_device(struct vu_session *s, struct vu_msg *m)
 {
-	struct vu_stopped stopped;
-
 	(void)m;
-	vu_rings_stop(s, &stopped);
+	vu_rings_stop(s);
 	for (unsigned q = 0; q < NQUEUES; q++)
 		s->ring[q].enabled = false;
 	/* SET_VRING_ENABLE belongs to the connection, so it stays allowed. */
@@ -179,21 +175,21 @@ int
 vu_set_mem_table(struct vu_session *s, struct vu_msg *m)
 {
 	const struct vu_mem_table *t = &m->p.mem;
-	struct vu_stopped stopped;
 	int rc = 0;
 
 	if (t->pad != 0 || t->num == 0 || t->num > VU_REGIONS_MAX || t->num != m->nfds ||
 	    m->h.size < offsetof(struct vu_mem_table, region) + t->num * sizeof(t->region[0]))
 		return -EPROTO;
-	vu_rings_stop(s, &stopped);
+	vu_rings_stop(s);
 	memory_clear(&s->dev->memory);
 	for (unsigned i = 0; i < t->num && rc == 0; i++)
 		rc = add_region(s, &t->region[i], m->fds[i]);
 	if (rc == 0)
-		vu_rings_restart(s, &stopped);
+		vu_rings_try_start(s);
 	return rc;
 }
 
+/* QEMU removes regions that changed, then adds them again, and takes for granted that their rings go on. */
 int
 vu_add_mem_reg(struct vu_session *s, struct vu_msg *m)
 {
@@ -202,6 +198,8 @@ vu_add_mem_reg(struct vu_session *s, struct vu_msg *m)
 	device_pause(s->dev);
 	rc = add_region(s, &m->p.reg.region, m->fds[0]);
 	device_resume(s->dev);
+	if (rc == 0)
+		vu_rings_try_start(s);
 	return rc;
 }
 
@@ -209,12 +207,11 @@ int
 vu_rem_mem_reg(struct vu_session *s, struct vu_msg *m)
 {
 	const struct vu_region *r = &m->p.reg.region;
-	struct vu_stopped stopped;
 	int rc;
 
-	vu_rings_stop(s, &stopped);
+	vu_rings_stop(s);
 	rc = memory_remove(&s->dev->memory, r->gpa, r->size);
 	if (rc == 0)
-		vu_rings_restart(s, &stopped);
+		vu_rings_try_start(s);
 	return rc;
 }

@@ -26,25 +26,24 @@ vu_ring_try_start(struct vu_session *s, unsigned q)
 	    s->dev->ring[q]->num == 0)
 		return;
 	rc = device_start(s->dev, q, r->kick_fd);
-	if (rc != 0 && log_limit(&limit))
+	if (rc == -EFAULT && log_limit(&limit))
+		log_warn("virtqueue %u waits for its memory", q);
+	else if (rc != 0 && log_limit(&limit))
 		log_error("virtqueue %u cannot be started: error %d", q, -rc);
 }
 
 void
-vu_rings_stop(struct vu_session *s, struct vu_stopped *stopped)
+vu_rings_stop(struct vu_session *s)
 {
-	for (unsigned q = 0; q < NQUEUES; q++) {
-		stopped->ring[q] = device_running(s->dev, q);
+	for (unsigned q = 0; q < NQUEUES; q++)
 		device_stop(s->dev, q);
-	}
 }
 
 void
-vu_rings_restart(struct vu_session *s, const struct vu_stopped *stopped)
+vu_rings_try_start(struct vu_session *s)
 {
 	for (unsigned q = 0; q < NQUEUES; q++)
-		if (stopped->ring[q])
-			vu_ring_try_start(s, q);
+		vu_ring_try_start(s, q);
 }
 
 int

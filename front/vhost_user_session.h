@@ -56,11 +56,8 @@ uint64_t vu_protocol_features(const struct vu_session *);
 /* Start ring q if everything it needs is there and it does not run. A ring that cannot be started is logged. */
 void vu_ring_try_start(struct vu_session *, unsigned q);
 
-/* Stop all running rings, and start again those of them that still can be. */
-struct vu_stopped {
-	bool ring[NQUEUES];
-};
-void vu_rings_stop(struct vu_session *, struct vu_stopped *);
-void vu_rings_restart(struct vu_session *, const struct vu_stopped *);
+/* All of them. What was stopped, or could not start because its memory was not there yet, is tried again. */
+void vu_rings_stop(struct vu_session *);
+void vu_rings_try_start(struct vu_session *);
 
 #endif

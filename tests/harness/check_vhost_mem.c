@@ -235,6 +235,40 @@ START_TEST(test_remove_under_ring)
 }
 END_TEST
 
+/* As QEMU does for regions that changed: all of them are removed, then added again, and the rings are told nothing. */
+START_TEST(test_removed_and_added_again)
+{
+	vhost_start(VMM_RUNNING, NULL);
+	for (unsigned int i = 0; i < hv->nr_regions; i++)
+		OK(vmm_rem_region(hv, i));
+	for (unsigned int i = 0; i < hv->nr_regions; i++)
+		OK(vmm_add_region(hv, i));
+	ck_assert(h_serves(&hc));
+	h_stop();
+}
+END_TEST
+
+/* Every message makes all queues' threads stand still: none of them may miss that, nor its end. */
+START_TEST(test_add_and_remove_often)
+{
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .queues = 17 };
+	struct vu_one_region one[8] = { 0 };
+
+	h_start_opts(&opts, true);
+	for (uint64_t i = 0; i < 8; i++)
+		one[i].reg = (struct vu_region){ .gpa = (1ull << 46) + (i << 30), .size = 1 << 20,
+			.uaddr = (3ull << 45) + (i << 30) };
+	for (unsigned int round = 0; round < 100; round++) {
+		for (unsigned int i = 0; i < 8; i++)
+			OK(vmm_msg_set(hv, VU_ADD_MEM_REG, &one[i], sizeof(one[i]), &hv->mem_fd, 1));
+		for (unsigned int i = 0; i < 8; i++)
+			OK(vmm_msg_set(hv, VU_REM_MEM_REG, &one[i], sizeof(one[i]), NULL, 0));
+	}
+	ck_assert(h_serves(&hc));
+	h_stop();
+}
+END_TEST
+
 static const struct {
 	uint64_t desc_add, avail_add, used_add;
 	uint32_t flags;
@@ -318,6 +352,8 @@ check_vhost_mem(void)
 	tcase_add_test(t, test_remove_with_fd);
 	tcase_add_test(t, test_remove_unknown);
 	tcase_add_test(t, test_remove_under_ring);
+	tcase_add_test(t, test_removed_and_added_again);
+	tcase_add_test(t, test_add_and_remove_often);
 	tcase_add_loop_test(t, test_bad_ring_address, 0,
 	    (int)(sizeof(bad_addrs) / sizeof(bad_addrs[0])));
 	tcase_add_test(t, test_ring_without_memory);
