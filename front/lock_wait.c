@@ -67,7 +67,8 @@ lock_wait(struct lock_waiter *w)
 	w->cancelled = 0;
 	pthread_mutex_lock(&me.lock);
 	push(w);
-	if (me.idle > 0)
+	/* One that has been told already counts as idle until it runs. */
+	if (me.n <= me.idle)
 		pthread_cond_signal(&me.more);
 	else
 		pthread_cond_signal(&me.tick);

@@ -349,7 +349,7 @@ done(struct lock_waiter *w, int error)
 }
 
 static struct waiting *
-begin_wait(unsigned i, uint64_t id, enum lock_kind kind, uint32_t type, uint64_t start, uint64_t end)
+prepare_wait(unsigned i, uint64_t id, enum lock_kind kind, uint32_t type, uint64_t start, uint64_t end)
 {
 	struct waiting *p = &waiting[i];
 
@@ -361,6 +361,14 @@ begin_wait(unsigned i, uint64_t id, enum lock_kind kind, uint32_t type, uint64_t
 	p->w.unique = 100 + i;
 	p->w.done = done;
 	atomic_store(&p->result, 1);
+	return p;
+}
+
+static struct waiting *
+begin_wait(unsigned i, uint64_t id, enum lock_kind kind, uint32_t type, uint64_t start, uint64_t end)
+{
+	struct waiting *p = prepare_wait(i, id, kind, type, start, end);
+
 	lock_wait(&p->w);
 	return p;
 }
@@ -497,6 +505,32 @@ START_TEST(many)
 			usleep(100);
 	}
 	printf("locks: %u waits one after the other took %lld ms\n", n, (long long)(now_ns() - t) / 1000000);
+}
+END_TEST
+
+/* Two come at once when one thread is left: the other one gets its lock nevertheless, while all threads wait. */
+START_TEST(last_thread)
+{
+	struct waiting *p[2];
+
+	for (unsigned i = 0; i <= LOCK_THREADS; i++)
+		ck_assert_int_eq(lock(1, F_WRLCK, 10 * i, 10 * i), 0);
+	for (unsigned i = 0; i < LOCK_THREADS - 1; i++)
+		still_waits(begin_wait(i, 2 + i, LOCK_POSIX, F_WRLCK, 10 * i, 10 * i));
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned k = LOCK_THREADS - 1 + i;
+
+		p[i] = prepare_wait(k, 2 + k, LOCK_POSIX, F_WRLCK, 10 * k, 10 * k);
+	}
+	lock_wait(&p[0]->w);
+	lock_wait(&p[1]->w);
+	still_waits(p[1]);
+	ck_assert_int_eq(lock(1, F_UNLCK, 10 * LOCK_THREADS, 10 * LOCK_THREADS), 0);
+	ck_assert_int_eq(ended(p[1]), 0);
+	ck_assert_int_eq(atomic_load(&p[0]->result), 1);
+	ck_assert_int_eq(lock(1, F_UNLCK, 0, 10 * LOCK_THREADS), 0);
+	for (unsigned i = 0; i < LOCK_THREADS; i++)
+		ck_assert_int_eq(ended(&waiting[i]), 0);
 }
 END_TEST
 
@@ -649,6 +683,7 @@ main(void)
 	tcase_add_test(w, cancelled);
 	tcase_add_loop_test(w, got_too_late, 0, 2);
 	tcase_add_test(w, many);
+	tcase_add_loop_test(w, last_thread, 0, 10);
 	tcase_add_test(w, not_starved);
 	tcase_add_test(w, waits_through_a_change);
 	tcase_add_test(w, by_chance);
