@@ -210,6 +210,19 @@ int lanes_add(struct request *, uint16_t op, lane_done done, uint32_t alen, cons
 void lanes_flush(struct queue *);
 /* lanes.c: Take every reply that is there. Returns true if there was any. */
 bool lanes_reap(struct queue *);
+/*
+ * lanes.c: Of the numbers of fds that there may be, some stay free for what the VMM and the monitor send. Called once, before
+ * any lane is used.
+ */
+void lanes_reserve_fds(uint64_t limit);
+/* lanes.c: For the watch: how long the oldest request on the lane waits now. */
+void lanes_note_oldest(struct queue *, struct lane *);
+/*
+ * lanes.c: The thread stands still, and then goes on. What is answered meanwhile (a FORGET: no ring waits for it) is not the
+ * worker's delay.
+ */
+void lanes_stand_still(struct queue *);
+void lanes_go_on(struct queue *);
 /* lanes.c: Is there any? Looks at memory alone. */
 bool lanes_look(const struct queue *);
 /* lanes.c: fds to wait for replies on, with room for more of the caller's. */

@@ -276,9 +276,8 @@ is_file(int fd, uint64_t *size)
 	return S_ISREG(st.stx_mode);
 }
 
-/* For the watch: how long the oldest request on the lane waits now. */
-static void
-note_oldest(struct queue *q, struct lane *l)
+void
+lanes_note_oldest(struct queue *q, struct lane *l)
 {
 	uint64_t oldest = 0;
 	uint16_t op = 0;
@@ -461,7 +460,7 @@ reap(struct queue *q, struct lane *l, bool letters)
 			lane_replay_next(q, l);
 	}
 	if (l->inflight != before)
-		note_oldest(q, l);
+		lanes_note_oldest(q, l);
 	return l->inflight != before;
 }
 
@@ -473,6 +472,21 @@ lanes_reap(struct queue *q)
 	for (unsigned i = 0; i < q->nlanes; i++)
 		any |= reap(q, q->lane[i], false);
 	return any;
+}
+
+void
+lanes_stand_still(struct queue *q)
+{
+	for (unsigned i = 0; i < q->nlanes; i++)
+		atomic_store_explicit(&q->lane[i]->waiting_since, 0, memory_order_relaxed);
+}
+
+void
+lanes_go_on(struct queue *q)
+{
+	lanes_reap(q);
+	for (unsigned i = 0; i < q->nlanes; i++)
+		lanes_note_oldest(q, q->lane[i]);
 }
 
 bool

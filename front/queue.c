@@ -333,7 +333,7 @@ heed_wake(struct queue *q)
 static bool
 obey(struct queue *q)
 {
-	bool taking;
+	bool taking, stood = false;
 
 	if (!atomic_load(&q->attention))
 		return true;
@@ -352,6 +352,9 @@ obey(struct queue *q)
 			q->parked = true;
 			if (!q->want_run && drained)
 				q->running = false;
+			if (!stood)
+				lanes_stand_still(q);
+			stood = true;
 			pthread_cond_broadcast(&q->ctl_cond);
 			pthread_cond_wait(&q->ctl_cond, &q->ctl_lock);
 			continue;
@@ -363,6 +366,8 @@ obey(struct queue *q)
 	pthread_mutex_unlock(&q->ctl_lock);
 	/* While it stood still there may have been a new worker. */
 	lanes_revive(q);
+	if (stood)
+		lanes_go_on(q);
 	return taking;
 }
 

@@ -128,7 +128,7 @@ restart_setup(void)
 }
 
 void
-restart_setup_crash(void)
+restart_start_crash(const struct vmm_opts *opts)
 {
 	const char *path = getenv("CRASH_VIRTIOFSD"), *daemon = getenv("VIRTIOFSD"), *more;
 	char value[512], saved[512];
@@ -141,8 +141,14 @@ restart_setup_crash(void)
 		snprintf(value, sizeof(value), "%s/crash/virtiofsd%s", restart_build_dir(),
 		    more != NULL ? more : "");
 	setenv("VIRTIOFSD", value, 1);
-	restart_start_opts(NULL);
+	restart_start_opts(opts);
 	setenv("VIRTIOFSD", saved, 1);
+}
+
+void
+restart_setup_crash(void)
+{
+	restart_start_crash(NULL);
 }
 
 void

@@ -15,6 +15,7 @@ void restart_start_opts(const struct vmm_opts *opts);
 void restart_setup(void);
 
 /* The same with the build that has crash points, CRASH_POINTS in the environment or crash/virtiofsd beside it. */
+void restart_start_crash(const struct vmm_opts *opts);
 void restart_setup_crash(void);
 
 /* End the session as h_stop does; only the first process of the daemon, the monitor, and the front have never changed. */

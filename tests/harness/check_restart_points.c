@@ -339,6 +339,32 @@ START_TEST(poison)
 }
 END_TEST
 
+static bool
+log_says_stuck(void *arg)
+{
+	(void)arg;
+	return vmm_log_has(hv, "has not been answered");
+}
+
+/* What was answered EIO is waited for by nobody: the next worker, which never got it, is not reported for it. */
+START_TEST(poison_and_rest)
+{
+	static const char *const args[] = { "--worker-timeout=1", "--worker-timeout-restart",
+		"--worker-deaths=1000", "--worker-window=1", NULL };
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .args = args };
+	struct fuse_entry_out e;
+	pid_t pid;
+
+	restart_start_crash(&opts);
+	h_put(CRASH_FILE, "MKDIR:poison\n", 13);
+	FAILS(EIO, fc_mkdir(&hc, FC_ROOT, "poison", 0755, &e));
+	OK(unlink(h_path(CRASH_FILE)));
+	pid = restart_worker();
+	ck_assert(!h_eventually(log_says_stuck, NULL, 4000));
+	ck_assert_int_eq(restart_worker(), pid);
+}
+END_TEST
+
 TCase *
 check_restart_points(void)
 {
@@ -348,5 +374,6 @@ check_restart_points(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, crash_point, 0, CASES);
 	tcase_add_test(c, poison);
+	tcase_add_test(c, poison_and_rest);
 	return c;
 }
