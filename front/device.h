@@ -23,6 +23,8 @@ struct device {
 	struct vring *ring[NQUEUES]; /* of the queues; to be configured while stopped */
 	char tag[TAG_MAX]; /* NUL-padded */
 	bool has_tag;
+	int vmm; /* its socket */
+	void (*vmm_gone)(void); /* the VMM has gone while a ring is waited for: ends the process */
 };
 
 /* Is the queue's thread serving its ring? */
@@ -32,7 +34,10 @@ bool device_running(const struct device *, unsigned q);
  * available is served without a kick. Returns 0 or what vring_start() said.
  */
 int device_start(struct device *, unsigned q, int kick_fd) ATTR_MUSTCHECK;
-/* Stop taking chains from ring q and wait until everything taken was returned. No-op when stopped. */
+/*
+ * Stop taking chains from ring q and wait until everything taken was returned. No-op when stopped. That may take as long as a
+ * file system hangs: if the VMM goes meanwhile, nobody waits any more (vmm_gone).
+ */
 void device_stop(struct device *, unsigned q);
 /*
  * The connection is over and this process about to end: take nothing more from ring q, signal nobody. Waits for

@@ -87,11 +87,26 @@ report(void)
 	}
 }
 
+static void
+end(enum vhost_end how)
+{
+	struct ctl_done done = { .h = { .op = CTL_DONE, .len = sizeof(done) } };
+
+	done.reason = how == VHOST_EOF ? DONE_EOF : DONE_BAD_MESSAGE;
+	report();
+	_exit(msg_send(CONTROL_FD, &done, sizeof(done), NULL, 0, 0) != 0);
+}
+
+static void
+end_without_vmm(void)
+{
+	end(VHOST_EOF);
+}
+
 int
 main(int argc, char *argv[])
 {
 	static struct lane *lanes[RPC_LANES_MAX];
-	struct ctl_done done = { .h = { .op = CTL_DONE, .len = sizeof(done) } };
 	struct ctl_start_front conf;
 	int fds[MSG_FDS_MAX], vmm;
 	size_t nfds, nrules;
@@ -114,6 +129,8 @@ main(int argc, char *argv[])
 	locks = (conf.dev.flags & (DEV_POSIX_LOCK | DEV_FLOCK)) != 0;
 	memcpy(device.tag, conf.tag, conf.taglen);
 	device.has_tag = conf.taglen > 0;
+	device.vmm = vmm;
+	device.vmm_gone = end_without_vmm;
 
 	/* Drop. */
 	hide_files(conf.flags);
@@ -135,9 +152,5 @@ main(int argc, char *argv[])
 	child_ready(CONTROL_FD);
 
 	/* Serve: from here on the guest may speak. */
-	done.reason = vhost_user_serve(&device, vmm, -1) == VHOST_EOF ? DONE_EOF : DONE_BAD_MESSAGE;
-	report();
-	if (msg_send(CONTROL_FD, &done, sizeof(done), NULL, 0, 0) != 0)
-		_exit(1);
-	_exit(0);
+	end(vhost_user_serve(&device, vmm, -1));
 }

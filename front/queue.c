@@ -19,6 +19,7 @@
 #include "front/threads.h"
 
 #define DRAIN_MAX 64u /* chains taken before the lanes are looked at again */
+#define LOOK_S 1 /* how often to look whether the VMM is still there, while a ring is waited for */
 #define NAP_MIN_NS 30000u
 #define NAP_MAX_NS 1000000u
 
@@ -412,13 +413,42 @@ wish(struct queue *q, bool run, bool pause)
 	queue_wake(q);
 }
 
+static bool
+is_gone(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLRDHUP };
+	const struct timespec now = { 0 };
+
+	return ppoll(&p, 1, &now, NULL) == 1;
+}
+
 static void
 wait_parked(struct queue *q, bool stopped)
 {
+	struct timespec t;
+
 	pthread_mutex_lock(&q->ctl_lock);
-	while (!q->parked || (stopped && q->running))
-		pthread_cond_wait(&q->ctl_cond, &q->ctl_lock);
+	while (!q->parked || (stopped && q->running)) {
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		t.tv_sec += LOOK_S;
+		if (pthread_cond_timedwait(&q->ctl_cond, &q->ctl_lock, &t) == ETIMEDOUT &&
+		    is_gone(q->dev->vmm))
+			q->dev->vmm_gone();
+	}
 	pthread_mutex_unlock(&q->ctl_lock);
+}
+
+static void
+init_parking(struct queue *q)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&q->ctl_lock, NULL);
+	if (pthread_condattr_init(&attr) != 0 ||
+	    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
+	    pthread_cond_init(&q->ctl_cond, &attr) != 0)
+		fatal("queue");
+	pthread_condattr_destroy(&attr);
 }
 
 bool
@@ -558,8 +588,7 @@ queue_new(struct device *d, struct session *s, unsigned index, struct lane *own,
 	q->rx = pages(RPC_MSG_MAX);
 	q->inbuf = pages(REQUEST_MAX + 8);
 	q->bulk = pages(RPC_IO_MAX);
-	pthread_mutex_init(&q->ctl_lock, NULL);
-	pthread_cond_init(&q->ctl_cond, NULL);
+	init_parking(q);
 	pthread_mutex_init(&q->slot_lock, NULL);
 	pthread_mutex_init(&q->park_lock, NULL);
 	q->stopped = true;
