@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -30,7 +31,11 @@
 #define STALL_NS 1000000u /* and so does a lane of which nothing is heard for so long */
 #define CERTAIN_NS 1000000u /* nothing is that long but because it waits */
 #define SPREAD_NS 50000000u /* for so long */
+/* A message of replies, the lanes of a new worker, the fds of all rings, and some more. */
+#define FDS_RESERVED (RPC_BATCH_MAX + RPC_LANES_MAX + 3 * NQUEUES + 61)
 #define KEEP_NS 20000000u /* for so long a borrowed lane is kept that has nothing to do */
+
+static uint64_t fds_end = UINT64_MAX; /* numbers from here on are not for files of the guest */
 
 static uint64_t
 tag_of(const struct request *r)
@@ -349,6 +354,26 @@ take_reply(struct queue *q, struct lane *l, const struct rpc_hdr *h, int fd)
 	return lie;
 }
 
+void
+lanes_reserve_fds(uint64_t limit)
+{
+	fds_end = limit > 2 * FDS_RESERVED ? limit - FDS_RESERVED : limit / 2;
+}
+
+/* An fd of a file for this process, if there is room for one; else the worker serves the file. */
+static void
+keep_room(int *fd)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+
+	if (*fd < 0 || (uint64_t)*fd < fds_end)
+		return;
+	fd_close(fd);
+	if (!atomic_flag_test_and_set(&said))
+		log_warn("too many open files: the worker process reads and writes more of them, "
+			 "which is slower (--rlimit-nofile)");
+}
+
 static const char *
 take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, bool lost)
 {
@@ -366,6 +391,7 @@ take_message(struct queue *q, struct lane *l, size_t n, int *fds, size_t nfds, b
 		/* Fds arrive in order; those the kernel could not deliver are the last ones. */
 		if ((h->flags & RPC_F_FD) != 0 && next_fd < nfds)
 			fd = fd_take(&fds[next_fd++]);
+		keep_room(&fd);
 		lie = take_reply(q, l, h, fd);
 	}
 	return lie == NULL && next_fd < nfds ? "fds that belong to nothing" : lie;
@@ -464,16 +490,6 @@ reap(struct queue *q, struct lane *l, bool letters)
 	return l->inflight != before;
 }
 
-bool
-lanes_reap(struct queue *q)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < q->nlanes; i++)
-		any |= reap(q, q->lane[i], false);
-	return any;
-}
-
 void
 lanes_stand_still(struct queue *q)
 {
@@ -487,6 +503,16 @@ lanes_go_on(struct queue *q)
 	lanes_reap(q);
 	for (unsigned i = 0; i < q->nlanes; i++)
 		lanes_note_oldest(q, q->lane[i]);
+}
+
+bool
+lanes_reap(struct queue *q)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < q->nlanes; i++)
+		any |= reap(q, q->lane[i], false);
+	return any;
 }
 
 bool

@@ -66,12 +66,15 @@ hide_files(uint32_t flags)
 
 /* Of the fds that there may be, no more than a quarter is for locks. */
 static void
-prepare_locks(void)
+share_out_fds(bool locks)
 {
-	struct rlimit nofile = { .rlim_cur = 0 };
+	struct rlimit nofile;
 
 	if (getrlimit(RLIMIT_NOFILE, &nofile) == -1)
 		fatal("getrlimit");
+	lanes_reserve_fds(nofile.rlim_cur);
+	if (!locks)
+		return;
 	lock_owners_init((unsigned)MIN(nofile.rlim_cur / 4, LOCK_OWNERS_MAX), LOCK_RANGES_MAX);
 	lock_wait_start();
 }
@@ -143,8 +146,7 @@ main(int argc, char *argv[])
 	make_lanes(&conf, fds + 1, lanes);
 	make_queues(&conf, lanes);
 	pool_start(POOL_THREADS);
-	if (locks)
-		prepare_locks();
+	share_out_fds(locks);
 	restart_start(&device, CONTROL_FD, lanes, conf.nlanes, conf.stuck_after);
 
 	/* Seal. */

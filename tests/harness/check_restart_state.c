@@ -393,6 +393,55 @@ START_TEST(hangs_and_is_replaced)
 }
 END_TEST
 
+/* The VMM's end is seen also while it had asked for a ring that the worker holds up. */
+START_TEST(hangs_and_the_vmm_goes)
+{
+	const struct vu_state base = { .index = 1 };
+	const struct vu_header h = { VU_GET_VRING_BASE, VU_VERSION, sizeof(base) };
+	const struct fc_part name[] = { { "name", 5 } };
+
+	restart_start_opts(NULL);
+	stop_worker(restart_worker());
+	OK(fc_post(&hc, fc_build(&hc, FUSE_LOOKUP, FC_ROOT, name, 1), 200));
+	OK(vmm_msg_send(hv, &h, &base, NULL, 0));
+	/* The front is to have read it. */
+	usleep(100000);
+	vmm_hangup(hv);
+	h_expect_ended(0);
+}
+END_TEST
+
+static bool
+log_says_open_files(void *arg)
+{
+	(void)arg;
+	return vmm_log_has(hv, "too many open files");
+}
+
+/* However many files the guest has open, there are fds left for what the VMM and the monitor send. */
+START_TEST(many_open_files)
+{
+	static const char *const prefix[] = { "prlimit", "--nofile=1024:1024", NULL };
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .prefix = prefix };
+	struct fuse_open_out o, last;
+	struct fuse_entry_out e;
+	char content[8];
+
+	restart_start_opts(&opts);
+	OK(fc_create(&hc, FC_ROOT, "file", O_RDWR, 0644, &e, &o));
+	for (unsigned int i = 0; i < 1500; i++)
+		OK(fc_open_file(&hc, e.nodeid, O_RDWR, &last));
+	ck_assert_int_eq(fc_write(&hc, e.nodeid, last.fh, 0, "CONTENT", 7, O_RDWR), 7);
+	OK(vmm_msg_set_fd(hv, VU_SET_VRING_CALL, 1, hv->queue[1].call_peer));
+	restart_once();
+	ck_assert_int_eq(fc_write(&hc, e.nodeid, last.fh, 1, "ontent", 6, O_RDWR), 6);
+	ck_assert_int_eq(fc_write(&hc, e.nodeid, o.fh, 7, ".", 1, O_RDWR), 1);
+	ck_assert_uint_eq(h_get("file", content, sizeof(content)), 8);
+	ck_assert_mem_eq(content, "Content.", 8);
+	ck_assert(h_eventually(log_says_open_files, NULL, 2000));
+}
+END_TEST
+
 TCase *
 check_restart_state(void)
 {
@@ -412,5 +461,7 @@ check_restart_state(void)
 	tcase_add_test(c, gives_up);
 	tcase_add_test(c, hangs);
 	tcase_add_test(c, hangs_and_is_replaced);
+	tcase_add_test(c, hangs_and_the_vmm_goes);
+	tcase_add_test(c, many_open_files);
 	return c;
 }
