@@ -238,6 +238,8 @@ start_front(int ctl, const struct options *o, const struct plan *p, const struct
 	int fds[MSG_FDS_MAX] = { conn }, r;
 	size_t nfds = 1;
 
+	if (p->how[CHILD_FRONT].userns != p->how[CHILD_WORKER].userns)
+		m.dev.flags |= DEV_TRANSLATE;
 	if (o->tag != NULL) {
 		m.taglen = (uint32_t)strlen(o->tag);
 		memcpy(m.tag, o->tag, MIN(m.taglen, sizeof(m.tag)));

@@ -67,7 +67,8 @@ enum sandbox_mode { SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
 #define DEV_READONLY 0x200
 #define DEV_POSIX_LOCK 0x400 /* fcntl locks are the host's */
 #define DEV_FLOCK 0x800 /* flock locks are the host's */
-#define DEV_TRANSLATE 0x1000 /* ids are translated: only the worker's attributes are right */
+/* Ids are translated, or mean something else in the front's user namespace: only the worker's attributes are right. */
+#define DEV_TRANSLATE 0x1000
 
 enum cache_policy { CACHE_AUTO, CACHE_ALWAYS, CACHE_NEVER, CACHE_METADATA };
 /* Of what the guest must offer at INIT: auto = without it we go on without, always = the mount is refused. */

@@ -74,9 +74,6 @@ seen_in_listing(uint32_t seen)
 START_TEST(test_to_guest)
 {
 	struct fuse_setattr_in chmod_in = { .valid = FATTR_MODE, .mode = 0604 };
-	struct fuse_getattr_in in = { .getattr_flags = FUSE_GETATTR_FH };
-	const struct fc_part part = { &in, sizeof(in) };
-	struct fuse_attr_out out;
 	struct fuse_open_out o;
 	struct fuse_entry_out e;
 	struct fuse_attr a;
@@ -85,7 +82,6 @@ START_TEST(test_to_guest)
 	h_start(rows[_i].args);
 	h_put("f", "x", 1);
 	OK(fc_open_file(&hc, h_node("f"), O_RDWR, &o));
-	in.fh = o.fh;
 	for (i = 0; i < 4 && rows[_i].host[i].owner != 0; i++) {
 		const uint32_t owner = rows[_i].host[i].owner, seen = rows[_i].host[i].seen;
 
@@ -95,9 +91,8 @@ START_TEST(test_to_guest)
 		OK(fc_getattr(&hc, e.nodeid, &a));
 		check_seen(&a, seen);
 		/* with the handle of a file that was given away */
-		OK(fc_call(&hc, FUSE_GETATTR, e.nodeid, &part, 1, sizeof(out)));
-		memcpy(&out, hc.body, sizeof(out));
-		check_seen(&out.attr, seen);
+		OK(fc_getattr_fh(&hc, e.nodeid, o.fh, &a));
+		check_seen(&a, seen);
 		OK(fc_setattr(&hc, e.nodeid, &chmod_in, &a));
 		check_seen(&a, seen);
 		seen_in_listing(seen);

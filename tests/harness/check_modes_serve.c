@@ -27,7 +27,7 @@ use_all(unsigned int n)
 	struct fuse_entry_out d, f, l;
 	struct fuse_setattr_in mode = { .valid = FATTR_MODE, .mode = 0600 };
 	struct fuse_open_out o;
-	struct fuse_attr a;
+	struct fuse_attr a, open_a;
 	char dir[16], buf[32];
 
 	snprintf(dir, sizeof(dir), "dir%u", n);
@@ -36,6 +36,9 @@ use_all(unsigned int n)
 	ck_assert_int_eq(fc_write(&hc, f.nodeid, o.fh, 0, "content", 7, O_RDWR), 7);
 	ck_assert_int_eq(fc_read(&hc, f.nodeid, o.fh, 0, buf, sizeof(buf)), 7);
 	ck_assert_mem_eq(buf, "content", 7);
+	OK(fc_getattr(&hc, f.nodeid, &a));
+	OK(fc_getattr_fh(&hc, f.nodeid, o.fh, &open_a));
+	ck_assert_mem_eq(&a, &open_a, sizeof(a));
 	OK(fc_release(&hc, f.nodeid, o.fh));
 	OK(fc_setattr(&hc, f.nodeid, &mode, &a));
 	ck_assert_uint_eq(a.mode & 07777, 0600);

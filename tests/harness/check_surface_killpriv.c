@@ -267,14 +267,10 @@ END_TEST
 /* By the host: the guest knows of them once it has asked for the attributes. */
 START_TEST(test_host_chmod)
 {
-	struct fuse_getattr_in in = { .getattr_flags = FUSE_GETATTR_FH };
-	struct fc_part part = { &in, sizeof(in) };
-
 	sf_begin("made set-id by the host while open", "", SF_DIR, FUSE_GETATTR);
 	make_files(5, 0644);
 	SF_OK(chmod(sf_path("k"), 06755));
-	in.fh = o.fh;
-	SF_OK(fc_call(&hc, FUSE_GETATTR, k, &part, 1, sizeof(struct fuse_attr_out)));
+	SF_OK(fc_getattr_fh(&hc, k, o.fh, NULL));
 	SF_OK(do_write(false));
 	SF_EQ(sf_mode("k"), 06755);
 	sf_end();

@@ -32,10 +32,7 @@ do_getattr(void)
 static int
 do_getattr_fh(void)
 {
-	struct fuse_getattr_in in = { .getattr_flags = FUSE_GETATTR_FH, .fh = fh };
-	struct fc_part part = { &in, sizeof(in) };
-
-	return fc_call(&hc, FUSE_GETATTR, node, &part, 1, sizeof(struct fuse_attr_out));
+	return fc_getattr_fh(&hc, node, fh, NULL);
 }
 
 static int

@@ -111,6 +111,7 @@ int fc_lookup(struct fuse_client *fc, uint64_t dir, const char *name, struct fus
 int fc_forget(struct fuse_client *fc, uint64_t node, uint64_t nlookup);
 int fc_batch_forget(struct fuse_client *fc, const struct fuse_forget_one *ones, uint32_t n);
 int fc_getattr(struct fuse_client *fc, uint64_t node, struct fuse_attr *a);
+int fc_getattr_fh(struct fuse_client *fc, uint64_t node, uint64_t fh, struct fuse_attr *a);
 int fc_setattr(struct fuse_client *fc, uint64_t node, const struct fuse_setattr_in *in,
     struct fuse_attr *a);
 

@@ -88,10 +88,9 @@ fc_batch_forget(struct fuse_client *fc, const struct fuse_forget_one *ones, uint
 	return fc_send(fc, FUSE_BATCH_FORGET, 0, parts, 2);
 }
 
-int
-fc_getattr(struct fuse_client *fc, uint64_t node, struct fuse_attr *a)
+static int
+getattr_in(struct fuse_client *fc, uint64_t node, struct fuse_getattr_in in, struct fuse_attr *a)
 {
-	struct fuse_getattr_in in = { 0 };
 	struct fc_part part = { &in, sizeof(in) };
 	struct fuse_attr_out out;
 	int err;
@@ -100,6 +99,20 @@ fc_getattr(struct fuse_client *fc, uint64_t node, struct fuse_attr *a)
 	if (err == 0 && a != NULL)
 		*a = out.attr;
 	return err;
+}
+
+int
+fc_getattr(struct fuse_client *fc, uint64_t node, struct fuse_attr *a)
+{
+	return getattr_in(fc, node, (struct fuse_getattr_in){ 0 }, a);
+}
+
+int
+fc_getattr_fh(struct fuse_client *fc, uint64_t node, uint64_t fh, struct fuse_attr *a)
+{
+	const struct fuse_getattr_in in = { .getattr_flags = FUSE_GETATTR_FH, .fh = fh };
+
+	return getattr_in(fc, node, in, a);
 }
 
 int
