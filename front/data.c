@@ -259,8 +259,10 @@ write_loop(struct request *r, void (*learn)(struct pace *, uint64_t ns))
 		if (put == -1 && errno == EINTR)
 			continue;
 		/* ext4 keeps reserved blocks from the unprivileged: the worker has the last word. */
-		if (put == -1 && (errno == ENOSPC || errno == EDQUOT))
+		if (put == -1 && (errno == ENOSPC || errno == EDQUOT)) {
+			r->no_space = (int16_t)-errno;
 			return false;
+		}
 		if (put == -1 && r->done_bytes == 0) {
 			reply_error(r, -errno);
 			return true;

@@ -68,10 +68,12 @@ struct request {
 	uint32_t ioflags; /* WRITE: RPC_IO_*; STATX, LSEEK: flags, whence */
 	uint32_t marks; /* OPEN, CREATE: handles_setid_marks() before they were sent */
 	bool kill; /* a change: the caller has no CAP_FSETID */
+	int16_t no_space; /* the error for which the worker is asked to try again; 0: it is not */
 	size_t done_bytes;
 	bool datasync;
 	union {
 		struct fuse_init_in init;
+		struct fuse_setattr_in setattr;
 		struct fuse_fallocate_in fallocate;
 		struct fuse_copy_file_range_in copy;
 		struct {

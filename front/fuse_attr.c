@@ -11,6 +11,7 @@
 #include "front/cache.h"
 #include "front/fuse.h"
 #include "front/handles.h"
+#include "front/pool.h"
 
 static void
 reply_attr(struct request *r, const struct fuse_attr *a)
@@ -93,11 +94,58 @@ fuse_getattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	return e;
 }
 
+static int setattr_lane(struct request *);
+
+/* In the queue's thread: the size is set. */
+static void
+setattr_rest(struct request *r)
+{
+	int e;
+
+	r->arg.setattr.valid &= ~(uint32_t)FATTR_SIZE;
+	if ((e = setattr_lane(r)) != 0)
+		reply_error(r, e);
+}
+
+static void
+truncate_here(struct request *r)
+{
+	int e;
+
+	do
+		e = ftruncate(r->h->fd, (off_t)r->arg.setattr.size) == -1 ? -errno : 0;
+	while (e == -EINTR);
+	if (e != 0) {
+		reply_error(r, e);
+		return;
+	}
+	r->run = setattr_rest;
+	request_return(r);
+}
+
+/*
+ * A worker without privileges opens the file by its mode now, which says nothing about who has it open already. Only what
+ * comes before anything else is done here.
+ */
+static bool
+may_truncate_here(const struct request *r, int error)
+{
+	const uint32_t before = FATTR_MODE | FATTR_UID | FATTR_GID;
+
+	return (error == -EACCES || error == -EPERM) && r->h != NULL && r->h->fd >= 0 &&
+	    !atomic_load(&r->h->setid) && (r->arg.setattr.valid & FATTR_SIZE) != 0 &&
+	    (r->arg.setattr.valid & before) == 0;
+}
+
 static void
 setattr_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 {
 	const struct rpc_attr_reply *w = (const void *)h;
 
+	if (may_truncate_here(r, h->error)) {
+		pool_submit(r, truncate_here);
+		return;
+	}
 	/* A write without CAP_FSETID would strip the bits that the guest has just set: those go through the worker now. */
 	if (h->error == 0 && r->size != 0 && S_ISREG(w->attr.mode) &&
 	    (w->attr.mode & (S_ISUID | S_ISGID)) != 0)
@@ -139,25 +187,13 @@ kills_privileges(const struct request *r, uint32_t valid)
 	return set_bits(valid) == 0 && session_has(r->q->s, FUSE_HANDLE_KILLPRIV_V2);
 }
 
-int
-fuse_setattr(struct request *r, const void *arg, const char *var, size_t varlen)
+static int
+setattr_lane(struct request *r)
 {
-	const struct fuse_setattr_in *in = arg;
+	const struct fuse_setattr_in *in = &r->arg.setattr;
 	struct rpc_setattr *w;
 	int e;
 
-	(void)var;
-	(void)varlen;
-	if ((in->valid & FATTR_FH) != 0) {
-		r->h = handle_get(in->fh, r->in.nodeid);
-		if (r->h == NULL)
-			return -EBADF;
-	}
-	if ((in->valid & FATTR_SIZE) != 0 && in->size > INT64_MAX)
-		return -EINVAL;
-	/* Before the bits are there: no write that comes behind this request may cost the file them again. */
-	if ((in->valid & FATTR_MODE) != 0 && (in->mode & (S_ISUID | S_ISGID)) != 0)
-		handles_mark_setid(r->in.nodeid);
 	e = lanes_add(r, RPC_SETATTR, setattr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
 	if (e != 0)
 		return e;
@@ -177,6 +213,27 @@ fuse_setattr(struct request *r, const void *arg, const char *var, size_t varlen)
 	w->atimensec = in->atimensec;
 	w->mtimensec = in->mtimensec;
 	return 0;
+}
+
+int
+fuse_setattr(struct request *r, const void *arg, const char *var, size_t varlen)
+{
+	const struct fuse_setattr_in *in = arg;
+
+	(void)var;
+	(void)varlen;
+	if ((in->valid & FATTR_FH) != 0) {
+		r->h = handle_get(in->fh, r->in.nodeid);
+		if (r->h == NULL)
+			return -EBADF;
+	}
+	if ((in->valid & FATTR_SIZE) != 0 && in->size > INT64_MAX)
+		return -EINVAL;
+	/* Before the bits are there: no write that comes behind this request may cost the file them again. */
+	if ((in->valid & FATTR_MODE) != 0 && (in->mode & (S_ISUID | S_ISGID)) != 0)
+		handles_mark_setid(r->in.nodeid);
+	r->arg.setattr = *in;
+	return setattr_lane(r);
 }
 
 static void

@@ -180,9 +180,10 @@ leave_to_worker(struct request *r, void (*again)(struct request *))
 
 /* No reserved blocks for an unprivileged process: the worker has the last word. */
 static bool
-is_no_space(int e)
+is_no_space(struct request *r, int e)
 {
-	return e == -ENOSPC || e == -EDQUOT;
+	r->no_space = e == -ENOSPC || e == -EDQUOT ? (int16_t)e : 0;
+	return r->no_space != 0;
 }
 
 static void
@@ -201,7 +202,7 @@ fallocate_now(struct request *r)
 		    ? -errno
 		    : 0;
 	while (e == -EINTR);
-	if (is_no_space(e))
+	if (is_no_space(r, e))
 		leave_to_worker(r, fallocate_again);
 	else
 		reply_error(r, e);
@@ -345,7 +346,7 @@ copy_now(struct request *r)
 	do
 		n = copy_file_range(r->h->fd, &off_in, r->h2->fd, &off_out, (size_t)in->len, 0);
 	while (n == -1 && errno == EINTR);
-	if (n == -1 && is_no_space(-errno))
+	if (n == -1 && is_no_space(r, -errno))
 		leave_to_worker(r, copy_again);
 	else if (n == -1)
 		reply_error(r, -errno);

@@ -67,6 +67,7 @@ slot_get(struct queue *q, unsigned leave)
 		r->h = r->h2 = NULL;
 		r->fd = -1;
 		r->done_bytes = 0;
+		r->no_space = 0;
 	}
 	return r;
 }

@@ -76,6 +76,53 @@ START_TEST(test_use)
 }
 END_TEST
 
+/* Who has a file open for writing may change its size, whatever its mode says. */
+START_TEST(test_no_write_bits)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE | FATTR_FH | FATTR_MTIME, .size = 5 };
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	struct fuse_attr a;
+	char buf[16];
+
+	modes_start(MODE, NULL);
+	OK(fc_create(&hc, FC_ROOT, "file", O_RDWR, 0444, &e, &o));
+	ck_assert_int_eq(fc_write(&hc, e.nodeid, o.fh, 0, "content", 7, O_RDWR), 7);
+	in.fh = o.fh;
+	in.mtime = 1000;
+	OK(fc_setattr(&hc, e.nodeid, &in, &a));
+	ck_assert_uint_eq(a.size, 5);
+	ck_assert_uint_eq(a.mtime, 1000);
+	ck_assert_int_eq(fc_write(&hc, e.nodeid, o.fh, 5, "!", 1, O_RDWR), 1);
+	ck_assert_int_eq((int)h_get("file", buf, sizeof(buf)), 6);
+	ck_assert_mem_eq(buf, "conte!", 6);
+	stop();
+}
+END_TEST
+
+/* And hears of a full file system as it is. */
+START_TEST(test_full)
+{
+	static const char *const args[] = { "--sandbox=none", NULL };
+	const struct vmm_opts opts = {
+		.stage = VMM_RUNNING, .args = args, .owner = MODES_USER, .share_mib = 4
+	};
+	static char data[1 << 20];
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	uint64_t end = 0;
+	int r;
+
+	h_start_opts(&opts, true);
+	OK(fc_create(&hc, FC_ROOT, "file", O_RDWR, 0444, &e, &o));
+	while ((r = fc_write(&hc, e.nodeid, o.fh, end, data, sizeof(data), O_RDWR)) > 0)
+		end += (uint64_t)r;
+	ck_assert_int_eq(r, -ENOSPC);
+	FAILS(ENOSPC, fc_fallocate(&hc, e.nodeid, o.fh, 0, 64 << 20, 0));
+	stop();
+}
+END_TEST
+
 /* With a umask, and many at once: each its own. */
 START_TEST(test_umask)
 {
@@ -211,6 +258,8 @@ check_modes_serve(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, NULL, h_abandon);
 	tcase_add_loop_test(t, test_use, 0, modes_n);
+	tcase_add_loop_test(t, test_no_write_bits, 0, modes_n);
+	tcase_add_test(t, test_full);
 	tcase_add_loop_test(t, test_umask, 0, modes_n);
 	tcase_add_loop_test(t, test_ids, 0, modes_n);
 	tcase_add_loop_test(t, test_held, 0, modes_n);

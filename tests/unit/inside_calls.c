@@ -226,7 +226,7 @@ const struct inside_call inside_forbidden[] = {
 	NOT(F_ | MV_, umask, 077),
 	NOT(F_ | MV_, getdents64, BAD),
 	NOT(F_, unlinkat, BAD),
-	NOT(F_ | MV_, ftruncate, BAD),
+	NOT(MV_, ftruncate, BAD),
 	NOT(F_ | MV_, syncfs, BAD),
 	NEVER(sync, 0),
 	/* file handles */

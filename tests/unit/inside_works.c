@@ -160,6 +160,7 @@ file_data(void)
 	MUST(preadv2(file, &iov, 1, 0, 0) == sizeof(data));
 	MUST(fsync(file) == 0 && fdatasync(file) == 0);
 	MUST(fallocate(file, 0, 0, 8192) == 0 && lseek(file, 0, SEEK_DATA) == 0);
+	MUST(ftruncate(file, 8192) == 0);
 	MUST(copy_file_range(file, &from, other, &to, 4, 0) > 0);
 	MUST((again = dup(file)) >= 0 && close(again) == 0);
 	return 0;
