@@ -11,7 +11,7 @@
 static_assert(RPC_MSG_MAX == 16384 && RPC_BATCH_MAX == 64 && RPC_UNANSWERED_MAX == 4 &&
 	RPC_ARENA_SIZE == 4u << 20 && RPC_ALIGN == 8,
     "the page gives these numbers");
-static_assert(RPC_NAME_MAX == 255 && RPC_TARGET_MAX == 4095 && RPC_XATTR_MAX == 255,
+static_assert(RPC_NAME_MAX == 1024 && RPC_TARGET_MAX == 4095 && RPC_XATTR_MAX == 255,
     "and the lengths of names");
 
 /* What the table cannot say. tests/check (group man) finds an operation without a text. */

@@ -31,7 +31,7 @@
 #define RPC_ALIGN 8u
 #define RPC_MSG_MAX 16384u /* a whole message, struct rpc_batch included */
 #define RPC_BATCH_MAX 64u
-#define RPC_NAME_MAX 255u /* one path component, without NUL */
+#define RPC_NAME_MAX 1024u /* a component, without NUL: what all Linux guests accept */
 #define RPC_TARGET_MAX 4095u /* symlink target, without NUL */
 #define RPC_XATTR_MAX 255u /* xattr name, without NUL */
 #define RPC_GROUPS_MAX 64u /* in x; more of them in the arena */
@@ -384,6 +384,10 @@ static_assert(sizeof(struct rpc_attr) == 88, "rpc_attr layout");
 static_assert(sizeof(struct rpc_entry_body) == 104, "rpc_entry_body layout");
 static_assert(
     sizeof(struct rpc_direntplus) == 128, "rpc_direntplus has the size of fuse_entry_out");
+static_assert(sizeof(struct rpc_batch) + sizeof(struct rpc_create) +
+	    RPC_GROUPS_MAX * sizeof(uint32_t) + RPC_NAME_MAX + RPC_TARGET_MAX + 2 + RPC_ALIGN <=
+	RPC_MSG_MAX,
+    "a message has room for the longest request, SYMLINK");
 /* clang-format off */
 #define X(NAME, nr, req, rep, ...) \
 static_assert(sizeof(struct rpc_##req) % RPC_ALIGN == 0 && sizeof(struct rpc_##rep) % RPC_ALIGN == 0, #NAME " alignment");

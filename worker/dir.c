@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +17,9 @@
 #include "worker/ops.h"
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
+
+/* The kernel's largest entry. */
+#define DIRENT64_MAX ((uint32_t)ROUND_UP(offsetof(struct dirent64, d_name) + PATH_MAX, 8))
 
 /* A listing under construction. */
 struct listing {
@@ -108,7 +113,7 @@ put_plus(struct listing *d, const struct dirent64 *e, size_t namelen)
 	memset(&plus, 0, sizeof(plus));
 	plus.e.attr.ino = e->d_ino;
 	plus.e.attr.mode = (uint32_t)e->d_type << 12;
-	if (!is_dot(e->d_name, namelen) && namelen <= RPC_NAME_MAX) {
+	if (!is_dot(e->d_name, namelen)) {
 		key.ino = e->d_ino;
 		d->guess_new = !inode_key_known(&key);
 		r = look_up(d, e->d_name, &in, &st);
@@ -165,14 +170,16 @@ take_entries(struct listing *d, const char *buf, size_t n)
 	while (at < n) {
 		const struct dirent64 *e = (const void *)(buf + at);
 		size_t namelen = strlen(e->d_name);
-		uint32_t need = record_size(d, namelen);
+		/* A longer one would cost the guest the whole listing. */
+		const bool listed = namelen <= RPC_NAME_MAX;
+		uint32_t need = listed ? record_size(d, namelen) : 0;
 
 		/* Before the look-up: what is looked up is delivered. */
 		if (need > d->size - d->used)
 			break;
 		if (ahead && at >= asked)
 			asked = look_ahead(d, buf, at, n, &a);
-		if (d->dir == NULL || put_plus(d, e, namelen)) {
+		if (listed && (d->dir == NULL || put_plus(d, e, namelen))) {
 			put_dirent(d,
 			    d->used +
 				(d->dir != NULL ? (uint32_t)sizeof(struct rpc_direntplus) : 0),
@@ -208,10 +215,14 @@ fill(struct listing *d, bool *more)
 		size_t ask = ask_for(d, d->size - d->used);
 
 		n = getdents64(d->fd, buf, MIN(ask, (size_t)LANE_SCRATCH_SIZE));
-		/* Too little for the next entry: it may still fit, because the reply has more room than we asked for. */
-		if (n == -1 && errno == EINVAL)
-			n = getdents64(
-			    d->fd, buf, MIN((size_t)d->size - d->used, (size_t)LANE_SCRATCH_SIZE));
+		/*
+		 * Too little for the next entry: it may still fit, because the reply has more room
+		 * than we asked for, or be left out.
+		 */
+		if (n == -1 && errno == EINVAL) {
+			ask = d->used == 0 ? MAX(d->size, DIRENT64_MAX) : d->size - d->used;
+			n = getdents64(d->fd, buf, MIN(ask, (size_t)LANE_SCRATCH_SIZE));
+		}
 		if (n == -1)
 			return d->used > 0 ? 0 : -errno;
 		if (!take_entries(d, buf, (size_t)n)) {
@@ -235,7 +246,7 @@ seek_by_reading(struct listing *d, uint64_t offset)
 
 	if (lseek(d->fd, 0, SEEK_SET) == -1)
 		return -errno;
-	while ((n = getdents64(d->fd, buf, MAX(d->size, 1024u))) > 0) {
+	while ((n = getdents64(d->fd, buf, MAX(d->size, DIRENT64_MAX))) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *e = (const void *)(buf + at);
 

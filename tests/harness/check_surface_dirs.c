@@ -7,6 +7,7 @@
  */
 #include "check_surface.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -242,6 +243,72 @@ START_TEST(test_lookup)
 }
 END_TEST
 
+/*
+ * A name that is longer than most file systems know: vfat, ntfs3 and cifs have 255 units of UTF-16, which are up to 765
+ * bytes. A guest can use 1024 of them; with a longer one its readdir would fail as a whole. 4072 bytes are what hostfs gets into a page.
+ */
+static const struct {
+	unsigned int len;
+	bool high, listed;
+	uint32_t small;	/* an entry fits, or it is left out */
+} long_names[] = {
+	{ 256, false, true, 512 }, { 765, false, true, 1024 }, { 1024, false, true, 1200 },
+	{ 1024, true, true, 1200 }, { 1025, false, false, 512 }, { 1025, true, false, 200 },
+	{ 4072, false, false, 512 }, { 4072, true, false, 200 },
+};
+
+/* Does the kernel here pass it on? Before 6.14 it allows 1024 bytes itself. */
+static bool
+host_lists(void)
+{
+	DIR *d = opendir(hv->share);
+	bool good;
+
+	ck_assert_ptr_nonnull(d);
+	errno = 0;
+	while (readdir(d) != NULL)
+		;
+	good = errno == 0;
+	closedir(d);
+	return good;
+}
+
+START_TEST(test_long_name)
+{
+	bool plus = plusses[(size_t)_i / countof(long_names)];
+	size_t i = (size_t)_i % countof(long_names);
+	const bool listed = long_names[i].listed;
+	const uint32_t page[] = { 65536, 4096, long_names[i].small };
+	const unsigned int n = HOSTFS_FILES - !listed;
+	char name[FC_NAME_MAX + 2] = "f5";
+	struct fuse_entry_out e, other;
+	struct fuse_open_out o;
+
+	snprintf(name, sizeof(name), "READDIR%s, a name of %u bytes%s", plus ? "PLUS" : "",
+	    long_names[i].len, long_names[i].high ? ", bit 63" : "");
+	begin_hostfs(name, plus, &o);
+	hostfs.high_offsets = long_names[i].high;
+	hostfs.name_len = long_names[i].len;
+	if (!host_lists()) {
+		sf_end();
+		return;
+	}
+	for (size_t k = 0; k < countof(page); k++) {
+		SF_EQ(list(o.fh, 0, page[k], plus), n);
+		SF_EQ(with_node, plus ? n : 0);
+		SF_EQ(seen[5], listed);
+	}
+	memset(name, 'x', sizeof(name));
+	memcpy(name, "f5", 2);
+	name[listed ? long_names[i].len : FC_NAME_MAX + 1] = '\0';
+	SF_EQ(fc_lookup(&hc, FC_ROOT, name, &e), listed ? 0 : -ENAMETOOLONG);
+	SF_OK(fc_lookup(&hc, FC_ROOT, "f5", &other));
+	SF_EQ(listed && e.nodeid != other.nodeid, false);
+	hostfs_reset();
+	sf_end();
+}
+END_TEST
+
 /* C11: exactly the entries that were delivered are counted: one FORGET each, and the daemon knows none of them. */
 START_TEST(test_counts)
 {
@@ -286,5 +353,6 @@ check_surface_dirs(void)
 	tcase_add_loop_test(t, test_offset, 0, (int)countof(offsets) * 2);
 	tcase_add_loop_test(t, test_each_offset, 0, 2);
 	SF_TCASE(t, test_lookup, lookups);
+	tcase_add_loop_test(t, test_long_name, 0, (int)countof(long_names) * 2);
 	return t;
 }

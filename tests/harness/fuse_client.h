@@ -20,6 +20,7 @@
 #define FC_BROKEN (-100000)
 #define FC_MAX_WRITE (1u << 20)
 #define FC_AREA (FC_MAX_WRITE + 65536u)	/* room for one request, and for one reply */
+#define FC_NAME_MAX 1024u	/* longer ones spoil a whole listing for Linux guests before 6.14 */
 #define FC_ROOT 1u
 
 /* Numbers that older headers of the system lack. */
@@ -180,7 +181,8 @@ int fc_readdir(struct fuse_client *fc, uint64_t node, uint64_t fh, uint64_t offs
 
 /*
  * One record of fc_readdir's answer. pos starts at 0 and is moved behind the record. Returns 1, 0
- * at the end, or FC_BROKEN for a malformed record. e is zeroed for plain READDIR.
+ * at the end, or FC_BROKEN for a malformed record. e is zeroed for plain READDIR. Of a name longer than 255
+ * bytes the first 255; d->namelen counts all of them.
  */
 int fc_next_dirent(struct fuse_client *fc, size_t *pos, bool plus, struct fuse_entry_out *e,
     struct fuse_dirent *d, char name[256]);

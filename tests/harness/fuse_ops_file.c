@@ -200,10 +200,11 @@ fc_next_dirent(struct fuse_client *fc, size_t *pos, bool plus, struct fuse_entry
 	memcpy(e, p, head);
 	memcpy(d, p + head, FUSE_NAME_OFFSET);
 	total = head + ALIGN8(FUSE_NAME_OFFSET + d->namelen);
-	if (d->namelen == 0 || d->namelen > 255 || total > left)
+	if (d->namelen == 0 || d->namelen > FC_NAME_MAX || total > left)
 		return FC_BROKEN;
-	memcpy(name, p + head + FUSE_NAME_OFFSET, d->namelen);
-	name[d->namelen] = '\0';
+	i = d->namelen < 255 ? d->namelen : 255;
+	memcpy(name, p + head + FUSE_NAME_OFFSET, i);
+	name[i] = '\0';
 	for (i = head + FUSE_NAME_OFFSET + d->namelen; i < total; i++) {
 		if (p[i] != '\0')
 			return FC_BROKEN;

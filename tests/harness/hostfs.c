@@ -187,14 +187,18 @@ do_readdir(const struct fuse_in_header *h, const struct fuse_read_in *in)
 
 	for (; i < HOSTFS_FILES + 2; i++) {
 		struct fuse_dirent d = { .off = entry_offset(i), .type = i < 2 ? DT_DIR : DT_REG };
-		char name[16];
+		char name[4096];
 		size_t len;
 
 		if (i < 2) {
 			snprintf(name, sizeof(name), "%s", i == 0 ? "." : "..");
 			d.ino = ROOT;
 		} else {
-			snprintf(name, sizeof(name), "f%u", i - 2);
+			len = (size_t)snprintf(name, sizeof(name), "f%u", i - 2);
+			if (i == 5 + 2 && hostfs.name_len > len) {
+				memset(name + len, 'x', hostfs.name_len - len);
+				name[hostfs.name_len] = '\0';
+			}
 			d.ino = FIRST_FILE + i - 2;
 		}
 		d.namelen = (uint32_t)strlen(name);

@@ -28,6 +28,7 @@ struct hostfs {
 	_Atomic bool high_offsets;	/* d_off of the entries has bit 63 */
 	_Atomic int lookup_errno;	/* LOOKUP of every third file fails with this */
 	_Atomic bool aligned;		/* READ at an odd offset (of 512) fails with EINVAL */
+	_Atomic unsigned int name_len;	/* "f5" is listed with letters behind it, so long; its LOOKUP takes any */
 	_Atomic unsigned int mode;	/* permission bits of all files; SETATTR sets them */
 	/* seen */
 	_Atomic uint64_t written;	/* bytes accepted by WRITE */

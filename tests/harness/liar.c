@@ -142,7 +142,7 @@ listing(uint8_t *p, size_t room, bool plus)
 	memset(p, 0, room);
 	while (used + step + sizeof(d) + 8 <= room) {
 		if (lie == LIE_LIST_LONG_NAME)
-			d.namelen = used == 0 ? UINT32_MAX : 300;
+			d.namelen = used == 0 ? UINT32_MAX : RPC_NAME_MAX + 1;
 		else if (lie == LIE_LIST_EMPTY_NAME)
 			d.namelen = 0;
 		else if (lie == LIE_LIST_END)

@@ -22,9 +22,10 @@
 #define NAME255	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"	\
 	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"	\
 	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+#define NAME1024	NAME255 "f" NAME255 "f" NAME255 "f" NAME255 "f"
 #define V(s)	s, sizeof(s)
 
-static_assert(sizeof(NAME255) == 256, "255 bytes and a NUL");
+static_assert(sizeof(NAME255) == 256 && sizeof(NAME1024) == RPC_NAME_MAX + 1, "so many bytes and a NUL");
 
 /* Every operation that a worker serves: a valid request. */
 #define H_FILE	0x1	/* its argument begins with a file's handle */
@@ -335,7 +336,9 @@ static const struct {
 	{ V("a\0"), -EINVAL, -EINVAL, -EINVAL, -EINVAL },
 	{ "a", 1, -EINVAL, -EINVAL, -EINVAL, -EINVAL },
 	{ V(NAME255), 0, 0, 0, 0 },
-	{ V(NAME255 "x"), -ENAMETOOLONG, -ENAMETOOLONG, 0, -ENAMETOOLONG },
+	{ V(NAME255 "x"), 0, 0, 0, -ENAMETOOLONG },
+	{ V(NAME1024), 0, 0, 0, -ENAMETOOLONG },
+	{ V(NAME1024 "x"), -ENAMETOOLONG, -ENAMETOOLONG, 0, -ENAMETOOLONG },
 };
 
 static int
@@ -351,7 +354,7 @@ START_TEST(bad_names)
 
 	for (size_t i = 0; o->names > 0 && i < countof(names); i++)
 		for (unsigned which = 0; which < o->names; which++) {
-			char var[1024];
+			char var[2048];
 			size_t n = 0;
 			int want = name_error(i, which == 0 ? o->k1 : o->k2);
 

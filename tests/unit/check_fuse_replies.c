@@ -309,9 +309,11 @@ START_TEST(readdirplus)
 START_TEST(lying_listing)
 {
 	struct rpc_dirent d = { .ino = 1, .namelen = 5 };
+	char long_name[RPC_NAME_MAX + 1];
 	uint64_t n, truth = 0;
 
-	list(_i >= 6 ? FUSE_READDIRPLUS : FUSE_READDIR, 512, 4096);
+	memset(long_name, 'x', sizeof(long_name));
+	list(_i >= 6 && _i <= 10 ? FUSE_READDIRPLUS : FUSE_READDIR, _i == 11 ? 4096 : 512, 8192);
 	n = put_dirent(fake_arena(), 5, "hello", 5);
 	switch (_i) {
 	case 0: n = 513; break;
@@ -325,6 +327,7 @@ START_TEST(lying_listing)
 	case 8: n = put_plus(fake_arena(), 50, ""); break;
 	case 9: n = put_plus(fake_arena(), NODE_FIRST(1), "later"); break;
 	case 10: n = put_plus(fake_arena(), 60, "true"); n += put_dirent(fake_arena() + n, 5, "lie", 3); break;
+	case 11: n = put_dirent(fake_arena(), 5, long_name, RPC_NAME_MAX + 1); break;
 	default: n = UINT64_MAX; break;
 	}
 	rig_expect_lie(&n, 8);
@@ -372,7 +375,7 @@ main(void)
 	tcase_add_test(ok, readdirplus);
 	suite_add_tcase(s, ok);
 	tcase_add_checked_fixture(hostile, rig_setup, fake_stop);
-	tcase_add_loop_test(hostile, lying_listing, 0, 12);
+	tcase_add_loop_test(hostile, lying_listing, 0, 13);
 	tcase_add_loop_test(hostile, lying_entry, 0, 6);
 	suite_add_tcase(s, hostile);
 

@@ -60,7 +60,10 @@ op_of(int i)
 static size_t
 name_max(enum rpc_kind k)
 {
-	return k == RPC_K_NONE ? 0 : k == RPC_K_TARGET ? RPC_TARGET_MAX : 255;
+	static const size_t max[] = { [RPC_K_LOOKUP] = RPC_NAME_MAX, [RPC_K_COMP] = RPC_NAME_MAX,
+		[RPC_K_TARGET] = RPC_TARGET_MAX, [RPC_K_XATTR] = RPC_XATTR_MAX };
+
+	return max[k];
 }
 
 static size_t
@@ -166,7 +169,7 @@ set_len(void *m, size_t n)
 
 START_TEST(valid)
 {
-	static const size_t names[] = { 1, 2, 7, 8, 254, 255, 256, 4094, 4095 }, nxs[] = { 0, 1, 2, 3, 63, 64 };
+	static const size_t names[] = { 1, 2, 7, 8, 254, 255, 256, 1023, 1024, 1025, 4094, 4095 }, nxs[] = { 0, 1, 2, 3, 63, 64 };
 	enum rpc_dir dir = dir_of(_i);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -349,7 +352,9 @@ static const struct {
 	{ "a\0", 2, 0 },
 	{ "", 0, 0 },
 	{ long_name, 255, 1u << RPC_K_LOOKUP | 1u << RPC_K_COMP | 1u << RPC_K_TARGET | 1u << RPC_K_XATTR },
-	{ long_name, 256, 1u << RPC_K_TARGET },
+	{ long_name, 256, 1u << RPC_K_LOOKUP | 1u << RPC_K_COMP | 1u << RPC_K_TARGET },
+	{ long_name, 1024, 1u << RPC_K_LOOKUP | 1u << RPC_K_COMP | 1u << RPC_K_TARGET },
+	{ long_name, 1025, 1u << RPC_K_TARGET },
 	{ long_name, 4095, 1u << RPC_K_TARGET },
 };
 
