@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Per-thread credentials and capabilities. Order: groups, gid, uid; back: uid (which brings the effective capabilities
- * back when it returns to 0), gid, groups. Nothing is cached but the worker's own ids: each change reads first.
+ * Per-thread credentials and capabilities. Order: groups, gid, uid, capabilities; back: capabilities,
+ * uid, gid, groups. The kernel clears the effective capabilities when the uid leaves 0 and sets them
+ * again when it returns; where the worker's own uid is another (rootless), both are done here. Nothing
+ * is cached but the worker's own ids, and whether it has capabilities at all: each change reads first.
  * Runs in: worker, lane threads. Ids come from: the front.
  */
 #include "worker/cred.h"
@@ -10,11 +12,13 @@
 #include <linux/capability.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/privs.h"
 
 /* What a group looks like that the user namespace does not map (/proc/sys/kernel/overflowgid). */
 #define OVERFLOW_GID 65534
@@ -24,6 +28,7 @@ static gid_t my_gid;
 /* Those of the caller of a daemon that is not root's; mostly none. */
 static gid_t *my_groups;
 static size_t my_ngroups;
+static bool my_caps; /* there are some to give up */
 static bool my_groups_unmapped; /* some, at least: they cannot be set again */
 static bool umask_shared;
 static _Thread_local mode_t umask_now; /* of this thread alone; 0 when it starts */
@@ -36,6 +41,7 @@ cred_init(void)
 
 	my_uid = geteuid();
 	my_gid = getegid();
+	my_caps = privs_caps() != 0;
 	if (n <= 0)
 		return;
 	my_groups = calloc((size_t)n, sizeof(*my_groups));
@@ -134,12 +140,29 @@ keep_dac_override(void)
 		log_warn("cannot keep CAP_DAC_OVERRIDE for a caller of unknown groups (%d)", r);
 }
 
+/* For a caller who is not root, in a worker who is not either: no change of uids does it. */
+static int
+give_up_caps(struct cred *c, bool known)
+{
+	struct __user_cap_data_struct data[2];
+	int r = caps_get(c->old_caps);
+
+	if (r != 0)
+		return r;
+	memcpy(data, c->old_caps, sizeof(data));
+	data[0].effective &= known ? 0 : 1u << CAP_DAC_OVERRIDE;
+	data[1].effective = 0;
+	r = caps_set(data);
+	c->caps = r == 0;
+	return r;
+}
+
 int
 cred_switch(struct cred *c, uid_t uid, gid_t gid, const uint32_t *groups, size_t n, bool known)
 {
 	int r;
 
-	c->groups = c->gid = c->uid = false;
+	c->groups = c->gid = c->uid = c->caps = false;
 	c->old_uid = my_uid;
 	c->old_gid = my_gid;
 	if (uid == (uid_t)-1 || gid == (gid_t)-1)
@@ -158,10 +181,15 @@ cred_switch(struct cred *c, uid_t uid, gid_t gid, const uint32_t *groups, size_t
 		if (syscall(SYS_setresuid, -1, uid, -1) == -1)
 			goto fail;
 		c->uid = true;
-		if (!known)
+		if (!known && my_uid == 0)
 			keep_dac_override();
 	}
-	return 0;
+	if (uid == 0 || my_uid == 0 || !my_caps)
+		return 0;
+	r = give_up_caps(c, known);
+	if (r == 0)
+		return 0;
+	errno = -r;
 fail:
 	r = -errno;
 	cred_restore(c);
@@ -186,6 +214,8 @@ cred_restore(const struct cred *c)
 {
 	int saved = errno;
 
+	if (c->caps && caps_set(c->old_caps) != 0)
+		die("my capabilities");
 	if (c->uid && syscall(SYS_setresuid, -1, c->old_uid, -1) == -1)
 		die("my user id");
 	if (c->gid && syscall(SYS_setresgid, -1, c->old_gid, -1) == -1)

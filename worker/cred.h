@@ -7,6 +7,7 @@
 #ifndef WORKER_CRED_H
 #define WORKER_CRED_H
 
+#include <linux/capability.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,17 +17,19 @@
 
 /* What cred_switch() changed. */
 struct cred {
-	bool groups, gid, uid;
+	bool groups, gid, uid, caps;
 	gid_t old_gid;
 	uid_t old_uid;
+	struct __user_cap_data_struct old_caps[2];
 };
 
 /* Once, before threads exist: which ids and supplementary groups the worker itself has. */
 void cred_init(void);
 
 /*
- * Become uid and gid with these supplementary groups (spec/fuse.md section 4). known: the guest named the groups; if it
- * did not, CAP_DAC_OVERRIDE stays, because a group that we do not know of may be what allows the access.
+ * Become uid and gid with these supplementary groups (spec/fuse.md section 4); unless uid is 0, without
+ * capabilities. known: the guest named the groups; if it did not, CAP_DAC_OVERRIDE stays, because a
+ * group that we do not know of may be what allows the access.
  * Returns 0, or a negative errno with nothing changed. End with cred_restore().
  */
 int cred_switch(struct cred *, uid_t uid, gid_t gid, const uint32_t *groups, size_t n,

@@ -81,8 +81,8 @@ static const struct sc_rule rules[] = {
 	SC(setgroups, "supplementary groups"),
 	SC_ARG(setresgid, "effective gid", SC_EQ32(0, -1), SC_EQ32(2, -1)),
 	SC_ARG(setresuid, "effective uid", SC_EQ32(0, -1), SC_EQ32(2, -1)),
-	SC(capget, "CAP_FSETID, CAP_DAC_OVERRIDE of one thread"),
-	SC(capset, "CAP_FSETID, CAP_DAC_OVERRIDE of one thread"),
+	SC(capget, "capabilities of one thread"),
+	SC(capset, "capabilities of one thread"),
 
 	/* memory and threads */
 	SC_ARG(mmap, "malloc", SC_NONE_OF(2, PROT_EXEC)),

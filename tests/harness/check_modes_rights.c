@@ -7,6 +7,7 @@
  */
 #include "check_modes.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,74 @@ START_TEST(test_ambient)
 }
 END_TEST
 
+/* Every thread of the worker has what it may have. */
+static void
+check_effective(void)
+{
+	char path[64], permitted[20];
+	pid_t worker = modes_worker();
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(permitted, sizeof(permitted), "%s", status_of(worker, "CapPrm"));
+	snprintf(path, sizeof(path), "/proc/%d/task", worker);
+	d = opendir(path);
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			ck_assert_str_eq(status_of(atoi(e->d_name), "CapEff"), permitted);
+	closedir(d);
+}
+
+/*
+ * S3: who makes something has none of the worker's capabilities, whoever the worker is: uid 0 of its namespace, which
+ * loses them by becoming somebody else, or another one, which does not, or the caller himself.
+ */
+START_TEST(test_creator)
+{
+	static const char *const zero[] = { "--uid-map=:0:64321:1:", "--gid-map=:0:64321:1:",
+		"--uid-map=:2000:100000:100:", "--gid-map=:2000:100000:100:", NULL };
+	static const char *const own[] = { "--uid-map=:1000:64321:1:", "--gid-map=:1000:64321:1:",
+		"--uid-map=:2000:100000:100:", "--gid-map=:2000:100000:100:", NULL };
+	static const struct {
+		const char *const *maps;
+		uint32_t caller;
+		uid_t made;
+		bool known;
+	} cases[] = { { zero, 2005, 100005, true }, { zero, 2005, 100005, false },
+		{ own, 2005, 100005, true }, { own, 2005, 100005, false },
+		{ own, 1000, MODES_USER, true }, { own, 1000, MODES_USER, false } };
+	const struct vmm_opts opts = { .stage = VMM_RUNNING, .args = cases[_i].maps, .owner = MODES_USER };
+	static const char *const dirs[] = { "sgid", "private" };
+	const uint64_t flags = cases[_i].known ? ~0ull : ~FC_CREATE_SUPP_GROUP;
+	const int error = cases[_i].known ? EACCES : 0;
+	struct fuse_entry_out d[2], e;
+
+	h_start_opts(&opts, false);
+	OK(fc_init(&hc, flags));
+	for (int i = 0; i < 2; i++) {
+		OK(mkdir(h_path(dirs[i]), 0));
+		OK(chown(h_path(dirs[i]), 100001, 100001));
+		OK(chmod(h_path(dirs[i]), i == 0 ? 02777 : 0700));
+		OK(fc_lookup(&hc, FC_ROOT, dirs[i], &d[i]));
+	}
+	/* The guest's root is the worker, before and after. */
+	for (int i = 0; i < 2; i++) {
+		hc.uid = hc.gid = 0;
+		OK(fc_make(&hc, FUSE_MKDIR, d[1].nodeid, i == 0 ? "before" : "after", 0755, 0, NULL, 0, &e));
+		check_effective();
+		hc.uid = hc.gid = cases[_i].caller;
+		ck_assert_int_eq(fc_make(&hc, FUSE_MKDIR, d[1].nodeid, i == 0 ? "x" : "y", 0755, 0, NULL, 0, &e), -error);
+		OK(fc_make(&hc, FUSE_CREATE, d[0].nodeid, i == 0 ? "x" : "y", 02775, 0, NULL, 0, &e));
+		ck_assert_uint_eq(h_stat("sgid/x").st_mode, S_IFREG | 0775);
+		ck_assert_uint_eq(h_stat("sgid/x").st_uid, cases[_i].made);
+		ck_assert_uint_eq(h_stat("sgid/x").st_gid, 100001);
+		check_effective();
+	}
+	h_stop();
+}
+END_TEST
+
 START_TEST(test_modcaps)
 {
 	static const struct {
@@ -243,6 +312,7 @@ check_modes_rights(void)
 	tcase_add_loop_test(t, test_groups_of_user, 0, 7);
 	tcase_add_loop_test(t, test_guest_groups, 0, 6);
 	tcase_add_test(t, test_ambient);
+	tcase_add_loop_test(t, test_creator, 0, 6);
 	tcase_add_loop_test(t, test_modcaps, 0, 7);
 	tcase_add_loop_test(t, test_later_mounts, 0, 3);
 	return t;
