@@ -28,8 +28,9 @@ struct journal_entry {
 	_Atomic uint32_t state; /* written last, with release */
 	int32_t error; /* DONE: 0 or a negative errno; WRITE: the count */
 	/*
-	 * EXECUTING: what the names meant before the system call (0 = nothing): who is judged by them. TMPFILE: ino1 is the
-	 * node that it became, also when DONE.
+	 * EXECUTING: what was before the system call, by which a replay is judged. UNLINK, RMDIR, RENAME: what the names
+	 * meant (0 = nothing). What makes a name: ino1 says whether it was there.
+	 * WRITE: ino1 is the size of the file. TMPFILE: ino1 is the node that it became, also when DONE.
 	 */
 	uint64_t ino1, ino2;
 	uint32_t dev1, dev2; /* major << 20 | minor */

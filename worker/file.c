@@ -126,7 +126,6 @@ static int64_t
 append_once(struct lane *l, const struct rpc_io *q, int fd, char *data)
 {
 	const struct journal_past *past = journal_past(&l->journal, &q->h);
-	struct statx before = { 0 };
 	struct stat st;
 	int64_t done = 0, n;
 
@@ -134,10 +133,9 @@ append_once(struct lane *l, const struct rpc_io *q, int fd, char *data)
 		return MIN(past->error, (int64_t)q->size);
 	if (fstat(fd, &st) == -1)
 		return -errno;
-	before.stx_ino = (uint64_t)st.st_size;
 	if (past != NULL && (uint64_t)st.st_size > past->ino1)
 		done = (int64_t)MIN((uint64_t)st.st_size - past->ino1, q->size);
-	journal_begin(&l->journal, &q->h, &before, NULL);
+	journal_begin_number(&l->journal, &q->h, (uint64_t)st.st_size);
 	n = move(true, fd, data + done, q->size - (size_t)done, 0, RWF_APPEND);
 	n = n < 0 && done == 0 ? n : done + MAX(n, 0);
 	journal_done(&l->journal, &q->h, (int)n);

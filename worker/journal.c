@@ -140,6 +140,14 @@ journal_begin(
 }
 
 void
+journal_begin_number(struct journal *j, const struct rpc_hdr *h, uint64_t number)
+{
+	const struct statx st = { .stx_ino = number };
+
+	journal_begin(j, h, &st, NULL);
+}
+
+void
 journal_note(struct journal *j, uint64_t ino1)
 {
 	j->page[j->now].ino1 = ino1;

@@ -54,6 +54,8 @@ const struct journal_past *journal_past(const struct journal *, const struct rpc
  */
 void journal_begin(
     struct journal *, const struct rpc_hdr *, const struct statx *st1, const struct statx *st2);
+/* The same where what was before is a number (struct journal_entry), as ino1. */
+void journal_begin_number(struct journal *, const struct rpc_hdr *, uint64_t number);
 /* Between the two: what came of it, for the next worker to find (as ino1; TMPFILE: the node). */
 void journal_note(struct journal *, uint64_t ino1);
 /* This is its result: 0 or a negative errno. */

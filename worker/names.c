@@ -80,15 +80,20 @@ op_RESET(struct lane *l, const struct rpc_hdr *h)
 }
 
 /*
- * What the name means before something is made there. Only a label needs to know: what stands there after a death is labelled
- * only if it is the request's own work.
+ * Begin to make a name, and note whether it means something before: only where it did not, what a next worker finds there
+ * can be this request's own work. No time stamp could say that: what is made now is born in the same clock tick as what
+ * somebody else has just made. past: what stands in the journal counts.
  */
-static const struct statx *
-look_before(const struct making *m, int dirfd, struct statx *st)
+static void
+begin_new(struct lane *l, const struct rpc_hdr *h, const struct journal_past *past, int dirfd)
 {
-	if (m->label[0] == '\0' || resolve_statx(dirfd, rpc_name1(RPC_REQUEST, &m->q->h), st) != 0)
-		return NULL;
-	return st;
+	struct statx st;
+	bool there = false;
+
+	/* What cannot be looked at may be there. */
+	if (past == NULL)
+		there = resolve_statx(dirfd, rpc_name1(RPC_REQUEST, h), &st) != -ENOENT;
+	journal_begin_number(&l->journal, h, there);
 }
 
 /*
@@ -101,7 +106,7 @@ accept_made(const struct making *m, const struct journal_past *past, int dirfd, 
 {
 	int r = -EEXIST;
 
-	if (replay_made(m, past, dirfd, in, st))
+	if (replay_made(m, past, in, st))
 		r = making_label(m, dirfd, inode_fd(in));
 	if (r != 0) {
 		inode_forget(in, 1, false);
@@ -117,12 +122,11 @@ make_in(struct lane *l, const struct making *m, int dirfd, struct inode **in, st
 	const struct rpc_hdr *h = &m->q->h;
 	const struct journal_past *past = journal_past(&l->journal, h);
 	const char *name = rpc_name1(RPC_REQUEST, h);
-	struct statx before;
 	int r;
 
 	if (replay_is_done(past))
 		return past->error != 0 ? past->error : resolve_new_name(dirfd, name, in, st);
-	journal_begin(&l->journal, h, look_before(m, dirfd, &before), NULL);
+	begin_new(l, h, past, dirfd);
 	r = making_run(m, dirfd);
 	if (r == 0 && m->label[0] == '\0') {
 		journal_done(&l->journal, h, 0);
@@ -367,7 +371,7 @@ op_RENAME(struct lane *l, const struct rpc_hdr *h)
 	return r != 0 ? r : ops_reply_ok(l, h);
 }
 
-/* After EEXIST of a replayed LINK: is the name one of this very inode? */
+/* Is the name one of this very inode? */
 static bool
 is_linked(int dirfd, const char *name, const struct inode *in)
 {
@@ -380,14 +384,29 @@ is_linked(int dirfd, const char *name, const struct inode *in)
 	return key.ino == in->key.ino && key.dev == in->key.dev && key.mnt == in->key.mnt;
 }
 
+static int
+link_in(struct lane *l, const struct rpc_hdr *h, const struct inode *in, int dirfd)
+{
+	const struct journal_past *past = journal_past(&l->journal, h);
+	const char *name = rpc_name1(RPC_REQUEST, h);
+	const struct fd_name n = fd_name(inode_fd(in));
+	int r;
+
+	if (replay_is_done(past))
+		return past->error;
+	begin_new(l, h, past, dirfd);
+	r = linkat(FD_DIR, n.s, dirfd, name, AT_SYMLINK_FOLLOW) == -1 ? -errno : 0;
+	if (r == -EEXIST && past != NULL && past->ino1 == 0 && is_linked(dirfd, name, in))
+		r = 0;
+	journal_done(&l->journal, h, r);
+	return r;
+}
+
 int
 op_LINK(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_link *q = (const void *)h;
-	const char *name = rpc_name1(RPC_REQUEST, h);
-	const struct journal_past *past = journal_past(&l->journal, h);
 	struct inode *in, *dir;
-	struct fd_name n;
 	struct statx st;
 	int r;
 
@@ -399,16 +418,7 @@ op_LINK(struct lane *l, const struct rpc_hdr *h)
 		inode_put(in);
 		return r;
 	}
-	if (replay_is_done(past))
-		r = past->error;
-	else {
-		n = fd_name(inode_fd(in));
-		journal_begin(&l->journal, h, NULL, NULL);
-		r = linkat(FD_DIR, n.s, inode_fd(dir), name, AT_SYMLINK_FOLLOW) == -1 ? -errno : 0;
-		if (r == -EEXIST && past != NULL && is_linked(inode_fd(dir), name, in))
-			r = 0;
-		journal_done(&l->journal, h, r);
-	}
+	r = link_in(l, h, in, inode_fd(dir));
 	/* The entry is this inode, whatever became of the name meanwhile. */
 	if (r == 0)
 		r = resolve_statx(inode_fd(in), "", &st);
@@ -452,7 +462,7 @@ create_existing(const struct making *m, const struct journal_past *past, int dir
 		r = create_readonly(*flags);
 	else if (replay_is_done(past))
 		*flags &= ~(uint32_t)O_TRUNC;
-	else if (past != NULL && replay_made(m, past, dirfd, *in, st))
+	else if (past != NULL && replay_made(m, past, *in, st))
 		r = making_label(m, dirfd, inode_fd(*in));
 	else if ((q->flags & O_EXCL) != 0)
 		r = -EEXIST;
@@ -490,8 +500,7 @@ create_file(struct lane *l, const struct making *m, int dirfd, int *fd, uint32_t
 {
 	const struct rpc_hdr *h = &m->q->h;
 	const struct journal_past *past = journal_past(&l->journal, h);
-	const bool exclusive = (m->q->flags & O_EXCL) != 0 && past == NULL;
-	struct statx before;
+	const bool exclusive = (m->q->flags & O_EXCL) != 0;
 	int r = -ENOENT;
 
 	*flags = m->q->flags;
@@ -502,14 +511,18 @@ create_file(struct lane *l, const struct making *m, int dirfd, int *fd, uint32_t
 	if (replay_is_done(past))
 		return past->error != 0 ? past->error
 					: create_existing(m, past, dirfd, fd, flags, in, st);
-	journal_begin(&l->journal, h, look_before(m, dirfd, &before), NULL);
+	/* Else what is there is opened, whoever made it. */
+	if (exclusive || m->label[0] != '\0')
+		begin_new(l, h, past, dirfd);
+	else
+		journal_begin_number(&l->journal, h, 0);
 	for (int i = 0; i < CREATE_TRIES && r == -ENOENT; i++) {
 		r = making_run(m, dirfd);
 		if (r >= 0) {
 			*fd = r;
 			return create_new(l, m, dirfd, fd, in, st);
 		}
-		if (r != -EEXIST || exclusive)
+		if (r != -EEXIST || (exclusive && past == NULL))
 			break;
 		r = create_existing(m, past, dirfd, fd, flags, in, st);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * See worker/replay.h. The journal says what the names meant before; a name that was never there has inode number 0.
- * A wrong judgement needs the host to change the same names during the restart. Runs in: worker, lane threads.
+ * A wrong judgement needs the host to change the same names between that look and the end of the restart.
+ * Runs in: worker, lane threads.
  */
 #include "worker/replay.h"
 
@@ -10,23 +11,6 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#include "worker/cred.h"
-#include "worker/resolve.h"
-
-/* What a caller makes in a set-group-ID directory belongs to the directory's group. */
-static bool
-has_owner(const struct making *m, int dirfd, const struct statx *st)
-{
-	struct statx dir;
-
-	if (st->stx_uid != cred_owner(m->uid))
-		return false;
-	if (st->stx_gid == cred_group(m->gid))
-		return true;
-	return resolve_statx(dirfd, "", &dir) == 0 && (dir.stx_mode & S_ISGID) != 0 &&
-	    st->stx_gid == dir.stx_gid;
-}
 
 static bool
 has_target(const struct inode *in, const char *want)
@@ -57,12 +41,12 @@ is_inode(const struct statx *st, uint64_t ino, uint32_t dev)
 }
 
 bool
-replay_made(const struct making *m, const struct journal_past *p, int dirfd, const struct inode *in,
+replay_made(const struct making *m, const struct journal_past *p, const struct inode *in,
     const struct statx *st)
 {
-	/* It was there before. */
-	if (is_inode(st, p->ino1, p->dev1) || !has_owner(m, dirfd, st))
+	if (p->ino1 != 0)
 		return false;
+	/* Not by its owners: they need not be what was asked for (grpid, vfat, NFS with squashing). */
 	switch (m->q->h.op) {
 	case RPC_MKDIR:
 		return in->type == S_IFDIR;

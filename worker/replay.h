@@ -23,10 +23,9 @@ replay_is_done(const struct journal_past *past)
 
 /*
  * SYMLINK, MKNOD, MKDIR, CREATE found that the name exists: is what stands there (in, st) what this request made?
- * dirfd: of its directory.
  */
-bool replay_made(const struct making *, const struct journal_past *, int dirfd,
-    const struct inode *in, const struct statx *st);
+bool replay_made(const struct making *, const struct journal_past *, const struct inode *in,
+    const struct statx *st);
 
 /*
  * UNLINK, RMDIR: has the name gone already, or does it mean something else by now? now: what it means, NULL = nothing.

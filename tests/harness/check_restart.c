@@ -169,6 +169,7 @@ main(void)
 	suite_add_tcase(s, check_restart_frozen());
 	suite_add_tcase(s, check_restart_locks());
 	suite_add_tcase(s, check_restart_points());
+	suite_add_tcase(s, check_restart_owners());
 	suite_add_tcase(s, check_restart_flight());
 	suite_add_tcase(s, check_restart_pause());
 	suite_add_tcase(s, check_restart_liar());

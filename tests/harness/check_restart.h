@@ -45,6 +45,7 @@ TCase *check_restart_flight(void);
 TCase *check_restart_frozen(void);
 TCase *check_restart_locks(void);
 TCase *check_restart_points(void);
+TCase *check_restart_owners(void);
 TCase *check_restart_state(void);
 TCase *check_restart_liar(void);
 

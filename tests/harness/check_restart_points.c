@@ -16,6 +16,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #define CRASH_FILE ".virtiofsd-crash"
@@ -31,7 +32,7 @@ enum doing { MKDIR, MKNOD, SYMLINK, LINK, CREATE, CREATE_EXCL, CREATE_TRUNC, UNL
 
 /*
  * Names are a and b; the operation is on a, or from a to b. before: "name:type", type f(ile), d(irectory), D (not
- * empty), p(ipe), l (symlink). after: "name:type", or "name:=x" for the inode that x named before. Nothing else may be
+ * empty), p(ipe), l (symlink), with a + as if the operation had made it; or b:=a, a link. after: "name:type", or "name:=x" for the inode that x named before. Nothing else may be
  * there. A refused operation may end before it comes to a place of the journal; the others come to all.
  */
 static const struct point_case {
@@ -43,16 +44,21 @@ static const struct point_case {
 } cases[] = {
 	{ "MKDIR", "MKDIR", MKDIR, "", 0, "a:d" },
 	{ "MKDIR, exists", "MKDIR", MKDIR, "a:d", -EEXIST, "a:=a" },
+	{ "MKDIR, the same exists", "MKDIR", MKDIR, "a:d+", -EEXIST, "a:=a" },
 	{ "MKNOD", "MKNOD", MKNOD, "", 0, "a:p" },
 	{ "MKNOD, exists", "MKNOD", MKNOD, "a:p", -EEXIST, "a:=a" },
+	{ "MKNOD, the same exists", "MKNOD", MKNOD, "a:p+", -EEXIST, "a:=a" },
 	{ "SYMLINK", "SYMLINK", SYMLINK, "", 0, "a:l" },
 	{ "SYMLINK, exists", "SYMLINK", SYMLINK, "a:l", -EEXIST, "a:=a" },
+	{ "SYMLINK, the same exists", "SYMLINK", SYMLINK, "a:l+", -EEXIST, "a:=a" },
 	{ "LINK", "LINK", LINK, "a:f", 0, "a:=a b:=a" },
 	{ "LINK, exists", "LINK", LINK, "a:f b:f", -EEXIST, "a:=a b:=b" },
+	{ "LINK, the same exists", "LINK", LINK, "a:f b:=a", -EEXIST, "a:=a b:=a" },
 	{ "CREATE", "CREATE", CREATE, "", 0, "a:f" },
 	{ "CREATE, exists", "CREATE", CREATE, "a:f", 0, "a:=a" },
 	{ "CREATE, O_EXCL", "CREATE", CREATE_EXCL, "", 0, "a:f" },
 	{ "CREATE, O_EXCL, exists", "CREATE", CREATE_EXCL, "a:f", -EEXIST, "a:=a" },
+	{ "CREATE, O_EXCL, the same exists", "CREATE", CREATE_EXCL, "a:f+", -EEXIST, "a:=a" },
 	{ "CREATE, O_TRUNC", "CREATE", CREATE_TRUNC, "", 0, "a:f" },
 	{ "TMPFILE", "TMPFILE", TMPFILE, "", 0, "a:f" },
 	{ "LINK of a TMPFILE", "LINK", TMPFILE, "", 0, "a:f" },
@@ -87,24 +93,29 @@ inside(const char *name)
 }
 
 static void
-make(const char *name, char type)
+make(const char *name, const char *type)
 {
+	const bool same = type[0] != '=' && type[1] == '+';
 	struct stat st;
 	char below[8];
 	int fd;
 
-	switch (type) {
+	switch (type[0]) {
+	case '=':
+		OK(link(inside("a"), inside(name)));
+		break;
 	case 'f':
 		fd = open(inside(name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 		ck_assert_int_ge(fd, 0);
-		ck_assert_int_eq((int)write(fd, "before", 6), 6);
+		if (!same)
+			ck_assert_int_eq((int)write(fd, "before", 6), 6);
 		close(fd);
 		break;
 	case 'd':
 	case 'D':
 		OK(mkdir(inside(name), 0777));
 		snprintf(below, sizeof(below), "%s/x", name);
-		if (type == 'D')
+		if (type[0] == 'D')
 			OK(mkdir(inside(below), 0777));
 		break;
 	case 'p':
@@ -113,6 +124,8 @@ make(const char *name, char type)
 	default:
 		OK(symlink("target", inside(name)));
 	}
+	if (same)
+		OK(lchown(inside(name), UID, GID));
 	OK(lstat(inside(name), &st));
 	inodes[name[0] - 'a'] = st.st_ino;
 }
@@ -128,10 +141,8 @@ prepare(const struct point_case *c, const char *place)
 	snprintf(spec, sizeof(spec), "%s", c->before);
 	inodes[0] = inodes[1] = 0;
 	for (word = strtok_r(spec, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
-		char type = word[2];
-
 		word[1] = '\0';
-		make(word, type);
+		make(word, word + 2);
 	}
 	/* Complete before it has its name. */
 	fd = open(h_path("crash.new"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -312,6 +323,42 @@ START_TEST(crash_point)
 }
 END_TEST
 
+static void
+setup_grpid(void)
+{
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .ext4_mib = 16 };
+
+	restart_start_crash(&opts);
+	OK(mount(NULL, hv->share, NULL, MS_REMOUNT, "grpid"));
+}
+
+/* A file system that gives what is made other owners than were asked for: it is the request's own nevertheless. */
+START_TEST(other_owner)
+{
+	static const enum doing all[] = { MKDIR, MKNOD, SYMLINK, CREATE_EXCL };
+	const struct point_case *c = cases;
+	struct fuse_entry_out e;
+	struct stat st;
+	uint64_t dir;
+	char name[32];
+	pid_t pid;
+
+	while (c->doing != all[_i] || c->want != 0)
+		c++;
+	prepare(c, "after-syscall");
+	snprintf(name, sizeof(name), "case%u", serial);
+	dir = h_node(name);
+	pid = restart_worker();
+	hc.uid = UID;
+	hc.gid = GID;
+	OK(perform(c, dir, 0, &e));
+	hc.uid = hc.gid = 0;
+	restart_wait(pid);
+	OK(lstat(inside("a"), &st));
+	ck_assert_uint_ne(st.st_gid, GID);
+}
+END_TEST
+
 /* What the guest named in a request that kills every worker must not be in the log; that it was a MKDIR must. */
 START_TEST(poison)
 {
@@ -375,5 +422,16 @@ check_restart_points(void)
 	tcase_add_loop_test(c, crash_point, 0, CASES);
 	tcase_add_test(c, poison);
 	tcase_add_test(c, poison_and_rest);
+	return c;
+}
+
+TCase *
+check_restart_owners(void)
+{
+	TCase *c = tcase_create("owners");
+
+	tcase_add_checked_fixture(c, setup_grpid, restart_stop);
+	tcase_set_timeout(c, 60);
+	tcase_add_loop_test(c, other_owner, 0, 4);
 	return c;
 }

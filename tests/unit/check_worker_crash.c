@@ -115,6 +115,35 @@ START_TEST(every_place)
 }
 END_TEST
 
+/* What makes something that is there already is refused, wherever the worker died. */
+START_TEST(refused_at_every_place)
+{
+	const struct worker_case *c = &worker_cases[(unsigned)_i % worker_ncases];
+	const struct point *p = &points[(unsigned)_i / worker_ncases];
+	uint64_t f, tag;
+	ino_t there;
+
+	/* An error comes to no place of the reply. */
+	if (c->foreign != -EEXIST || strcmp(p->place, "before-reply") == 0 || p->answered)
+		return;
+	case_prepare();
+	f = case_lookup();
+	case_effect(c);
+	there = rig_host_ino(c->name1);
+	arm(c->op, p->place);
+	tag = ((struct rpc_hdr *)case_ask(c, f))->tag;
+	rig_send(0);
+	ck_assert_ptr_null(rig_recv(0));
+	dies();
+	ck_assert_int_eq(access(rig_path(CRASH_FILE), F_OK), -1);
+	ck_assert_uint_eq(rig.journal[0][0].state, p->state);
+	rig_start_next();
+	rig_replay(case_ask(c, f), tag);
+	ck_assert_int_eq(rig_call()->error, -EEXIST);
+	ck_assert_uint_eq(rig_host_ino(c->name1), there);
+}
+END_TEST
+
 /* A file that the worker serves is read and written on after its last name has gone, wherever the worker died. */
 START_TEST(open_file_survives)
 {
@@ -328,6 +357,7 @@ main(void)
 	setenv("WORKER_EXE", path, 1);
 	s = suite_create("worker crash");
 	rig_add_test(s, every_place, rig_plain, rig_teardown, (int)(countof(points) * worker_ncases));
+	rig_add_test(s, refused_at_every_place, rig_plain, rig_teardown, (int)(countof(points) * worker_ncases));
 	rig_add_test(s, open_file_survives, rig_plain, rig_teardown, 2 * (int)countof(points));
 	rig_add_test(s, tmpfile_made, rig_plain, rig_teardown, (int)countof(points));
 	rig_add_test(s, tmpfile_named, rig_plain, rig_teardown, (int)countof(points));

@@ -21,12 +21,14 @@
 #define TAG	(UINT64_C(77) << 32 | 5)
 #define PLACE	13
 
-enum what { NO_EFFECT, EFFECT, EFFECT_AND_NEWCOMER, SOMETHING_ELSE };
+/* By the host, between the two workers; BEFORE: already before the first. */
+enum what { NO_EFFECT, EFFECT, EFFECT_AND_NEWCOMER, SOMETHING_ELSE, OTHER_OWNER, BEFORE };
 enum outcome {
 	SUCCEEDS,	/* the op says 0, and it has been done once */
 	NATURAL,	/* the op is done again, and says what the kernel says */
 	RECORDED,	/* the op says -ENOSPC, and nothing happened */
 	LEAVES,		/* the op says 0, and the newcomer is still there */
+	OWNED,		/* creating ops: the op says 0, whosever it is */
 	EXISTS		/* creating ops: -EEXIST; what is there stays */
 };
 
@@ -46,6 +48,8 @@ static const struct point {
 	{ "begun, not done", JOURNAL_EXECUTING, 0, NO_EFFECT, SUCCEEDS },
 	{ "begun, done, and something new under the name since", JOURNAL_EXECUTING, 0, EFFECT_AND_NEWCOMER, LEAVES },
 	{ "begun, refused because something is there", JOURNAL_EXECUTING, 0, SOMETHING_ELSE, EXISTS },
+	{ "begun, done, by a file system that knows no owners", JOURNAL_EXECUTING, 0, OTHER_OWNER, OWNED },
+	{ "begun, refused because the same was there", JOURNAL_EXECUTING, 0, BEFORE, EXISTS },
 };
 
 /* What the host does between the two workers. Returns false where it makes no sense for this op. */
@@ -53,6 +57,7 @@ static bool
 happen(const struct worker_case *c, enum what what)
 {
 	const bool plain_rename = c->op == RPC_RENAME && (c->flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) == 0;
+	const bool exclusive = case_makes(c) && (c->op != RPC_CREATE || (c->flags & O_EXCL) != 0);
 
 	switch (what) {
 	case NO_EFFECT:
@@ -69,11 +74,19 @@ happen(const struct worker_case *c, enum what what)
 		case_effect(c);
 		ck_assert_int_eq(rename(rig_path(c->op == RPC_RMDIR ? "spare dir" : "spare"), rig_path(c->name1)), 0);
 		return true;
-	default:
-		if (!case_makes(c) || (c->op == RPC_CREATE && (c->flags & O_EXCL) == 0))
+	case SOMETHING_ELSE:
+		if (!exclusive)
 			return false;
 		ck_assert_int_eq(symlink("elsewhere", rig_path(c->name1)), 0);
 		return true;
+	case OTHER_OWNER:
+		if (!exclusive)
+			return false;
+		case_effect(c);
+		ck_assert_int_eq(lchown(rig_path(c->name1), 65534, 65534), 0);
+		return true;
+	default:
+		return exclusive;
 	}
 }
 
@@ -118,6 +131,11 @@ check_outcome(const struct worker_case *c, const struct point *p, ino_t newcomer
 		ck_assert_int_eq(h->error, 0);
 		ck_assert_uint_eq(rig_host_ino(c->name1), newcomer);
 		break;
+	case OWNED:
+		ck_assert_int_eq(h->error, 0);
+		ck_assert_uint_eq(rig_host_ino(c->name1), newcomer);
+		check_entry(c, h);
+		break;
 	case EXISTS:
 		ck_assert_int_eq(h->error, -EEXIST);
 		ck_assert_uint_eq(rig_host_ino(c->name1), newcomer);
@@ -137,6 +155,8 @@ START_TEST(every_point)
 	case_prepare();
 	f = case_lookup();
 	rig_kill();
+	if (p->what == BEFORE && happen(c, BEFORE))
+		case_effect(c);
 	/* Beside it, what must not be taken for it. */
 	case_journal(c, &rig.journal[0][0], TAG + 1, JOURNAL_DONE, -EXDEV);
 	case_journal(c, &rig.journal[1][PLACE], TAG, JOURNAL_DONE, -EXDEV);
@@ -145,9 +165,10 @@ START_TEST(every_point)
 	if (p->state != JOURNAL_NONE)
 		case_journal(c, e, TAG, p->state, p->error);
 	if (happen(c, p->what)) {
-		ino_t newcomer = lstat(rig_path(c->name1), &st) == 0 ? st.st_ino : 0;
+		ino_t newcomer;
 
 		rig_start_next();
+		newcomer = lstat(rig_path(c->name1), &st) == 0 ? st.st_ino : 0;
 		rig_replay(case_ask(c, f), TAG);
 		h = rig_call();
 		ck_assert_uint_eq(h->tag, TAG);

@@ -195,9 +195,8 @@ case_journal(const struct worker_case *c, struct journal_entry *e, uint64_t tag,
 	e->error = error;
 	e->ino1 = e->ino2 = 0;
 	e->dev1 = e->dev2 = 0;
-	if (!case_makes(c)) {
-		note(c->name1, &e->ino1, &e->dev1);
+	note(c->name1, &e->ino1, &e->dev1);
+	if (!case_makes(c))
 		note(c->name2, &e->ino2, &e->dev2);
-	}
 	e->state = state;
 }
