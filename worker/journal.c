@@ -35,6 +35,9 @@ journal_map(int fd, unsigned nlanes)
 void
 journal_attach(struct journal *j, void *page)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
 	j->page = page;
 	j->old = j->used = 0;
 	for (unsigned i = 0; i < RPC_BATCH_MAX; i++) {
@@ -44,6 +47,7 @@ journal_attach(struct journal *j, void *page)
 		p->state = atomic_load_explicit(&e->state, memory_order_acquire);
 		if (p->state != JOURNAL_EXECUTING && p->state != JOURNAL_DONE)
 			continue;
+		p->read_at = now;
 		p->tag = e->tag;
 		p->op = e->op;
 		p->error = e->error;

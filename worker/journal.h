@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "proto/journal.h"
 #include "proto/rpc.h"
@@ -17,6 +18,7 @@
 /* What an earlier worker noted of a request: a private copy. */
 struct journal_past {
 	uint64_t tag, ino1, ino2;
+	struct timespec read_at; /* CLOCK_REALTIME, when no earlier worker lived any more */
 	uint32_t state; /* enum journal_state */
 	uint32_t dev1, dev2;
 	int32_t error;

@@ -6,10 +6,12 @@
  */
 #include "worker/replay.h"
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool
@@ -40,11 +42,34 @@ is_inode(const struct statx *st, uint64_t ino, uint32_t dev)
 	    (st->stx_dev_major << 20 | st->stx_dev_minor) == dev;
 }
 
+static bool
+is_after(const struct statx_timestamp *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/*
+ * Was it born after the last worker had died? A birth that is still to come was given by another machine's clock, which
+ * says nothing here; one within a clock tick after the beginning may be stamped with the time before it.
+ */
+static bool
+is_too_young(const struct inode *in, const struct timespec *read_at)
+{
+	struct timespec now;
+	struct statx st;
+
+	if (statx(inode_fd(in), "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BTIME, &st) == -1 ||
+	    (st.stx_mask & STATX_BTIME) == 0)
+		return false;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return is_after(&st.stx_btime, read_at) && !is_after(&st.stx_btime, &now);
+}
+
 bool
 replay_made(const struct making *m, const struct journal_past *p, const struct inode *in,
     const struct statx *st)
 {
-	if (p->ino1 != 0)
+	if (p->ino1 != 0 || is_too_young(in, &p->read_at))
 		return false;
 	/* Not by its owners: they need not be what was asked for (grpid, vfat, NFS with squashing). */
 	switch (m->q->h.op) {

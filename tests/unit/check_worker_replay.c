@@ -20,9 +20,10 @@
 
 #define TAG	(UINT64_C(77) << 32 | 5)
 #define PLACE	13
+#define CLOCK_TICK_US	20000	/* at least: a file system's time stamps */
 
-/* By the host, between the two workers; BEFORE: already before the first. */
-enum what { NO_EFFECT, EFFECT, EFFECT_AND_NEWCOMER, SOMETHING_ELSE, OTHER_OWNER, BEFORE };
+/* By the host, between the two workers; BEFORE: already before the first, LATER: when the second is there. */
+enum what { NO_EFFECT, EFFECT, EFFECT_AND_NEWCOMER, SOMETHING_ELSE, OTHER_OWNER, BEFORE, LATER };
 enum outcome {
 	SUCCEEDS,	/* the op says 0, and it has been done once */
 	NATURAL,	/* the op is done again, and says what the kernel says */
@@ -50,6 +51,7 @@ static const struct point {
 	{ "begun, refused because something is there", JOURNAL_EXECUTING, 0, SOMETHING_ELSE, EXISTS },
 	{ "begun, done, by a file system that knows no owners", JOURNAL_EXECUTING, 0, OTHER_OWNER, OWNED },
 	{ "begun, refused because the same was there", JOURNAL_EXECUTING, 0, BEFORE, EXISTS },
+	{ "begun, not done, and done by somebody else since", JOURNAL_EXECUTING, 0, LATER, EXISTS },
 };
 
 /* What the host does between the two workers. Returns false where it makes no sense for this op. */
@@ -85,8 +87,11 @@ happen(const struct worker_case *c, enum what what)
 		case_effect(c);
 		ck_assert_int_eq(lchown(rig_path(c->name1), 65534, 65534), 0);
 		return true;
-	default:
+	case BEFORE:
 		return exclusive;
+	default:
+		/* A link has no birth of its own. */
+		return exclusive && c->op != RPC_LINK;
 	}
 }
 
@@ -168,6 +173,10 @@ START_TEST(every_point)
 		ino_t newcomer;
 
 		rig_start_next();
+		if (p->what == LATER) {
+			usleep(CLOCK_TICK_US);
+			case_effect(c);
+		}
 		newcomer = lstat(rig_path(c->name1), &st) == 0 ? st.st_ino : 0;
 		rig_replay(case_ask(c, f), TAG);
 		h = rig_call();
