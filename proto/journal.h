@@ -29,7 +29,7 @@ struct journal_entry {
 	int32_t error; /* DONE: 0 or a negative errno; WRITE: the count */
 	/*
 	 * EXECUTING: what was before the system call, by which a replay is judged. UNLINK, RMDIR, RENAME: what the names
-	 * meant (0 = nothing). What makes a name: ino1 says whether it was there.
+	 * meant (0 = nothing). What makes a name, SETXATTR with XATTR_CREATE, REMOVEXATTR: ino1 says whether it was there.
 	 * WRITE: ino1 is the size of the file. TMPFILE: ino1 is the node that it became, also when DONE.
 	 */
 	uint64_t ino1, ino2;

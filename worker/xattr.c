@@ -2,8 +2,8 @@
 /*
  * Extended attributes: SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR. The calls that take a path get "N", the name of the
  * inode's O_PATH fd in the fd directory, which is this thread's working directory: no inode is opened for its attributes,
- * and every type of inode is served alike. Values go between the arena and the kernel only; names are the guest's in
- * requests and replies, the host's in system calls (spec/xattrmap.md).
+ * and every type of inode is served alike. Values go between the arena and the kernel (one is compared, after a death);
+ * names are the guest's in requests and replies, the host's in system calls (spec/xattrmap.md).
  * Runs in: worker, lane threads. Requests written by: front.
  */
 #include <errno.h>
@@ -88,15 +88,39 @@ kill_sgid(const struct rpc_xattr *q, const struct inode *in, const char *path, c
 
 static int
 set(const struct rpc_xattr *q, const struct inode *in, const char *path, const char *host,
-    const char *value, uint32_t flags)
+    const char *value)
 {
 	int r = killpriv_drop_remapped(inode_fd(in), in->type);
 
 	if (r == 0)
 		r = kill_sgid(q, in, path, host);
-	if (r == 0 && setxattr(path, host, value, q->size, (int)flags) == -1)
+	if (r == 0 && setxattr(path, host, value, q->size, (int)q->flags) == -1)
 		r = -errno;
 	return r;
+}
+
+/*
+ * Begin what depends on whether the xattr is there: a next worker must know what it was before. What cannot be asked for
+ * counts as there. past: what stands in the journal counts.
+ */
+static void
+begin_once(struct lane *l, const struct rpc_hdr *h, const struct journal_past *past,
+    const char *path, const char *host)
+{
+	bool there = false;
+
+	if (past == NULL)
+		there = getxattr(path, host, NULL, 0) != -1 || errno != ENODATA;
+	journal_begin_number(&l->journal, h, there);
+}
+
+/* After EEXIST: is it what an earlier worker has set? */
+static bool
+has_value(struct lane *l, const char *path, const char *host, const char *value, uint32_t size)
+{
+	const ssize_t n = getxattr(path, host, l->scratch, XATTR_SIZE_MAX);
+
+	return n == (ssize_t)size && memcmp(l->scratch, value, size) == 0;
 }
 
 int
@@ -106,7 +130,6 @@ op_SETXATTR(struct lane *l, const struct rpc_hdr *h)
 	const char *value = lane_extent(l, h, q->size);
 	const struct journal_past *past;
 	char host[RPC_XATTR_MAX + 1];
-	uint32_t flags;
 	struct fd_name path;
 	struct inode *in;
 	int r;
@@ -117,13 +140,18 @@ op_SETXATTR(struct lane *l, const struct rpc_hdr *h)
 	if (r != 0)
 		return r;
 	past = journal_past(&l->journal, h);
-	/* Set again, the value is what it would be; only XATTR_CREATE would stumble over its own work. */
-	flags = past != NULL ? q->flags & ~(uint32_t)XATTR_CREATE : q->flags;
 	if (replay_is_done(past))
 		r = past->error;
 	else {
-		journal_begin(&l->journal, h, NULL, NULL);
-		r = set(q, in, path.s, host, value, flags);
+		if ((q->flags & XATTR_CREATE) != 0)
+			begin_once(l, h, past, path.s, host);
+		else
+			journal_begin_number(&l->journal, h, 0);
+		r = set(q, in, path.s, host, value);
+		/* Set again, the value is what it would be; only XATTR_CREATE stumbles over its own work. */
+		if (r == -EEXIST && past != NULL && past->ino1 == 0 &&
+		    has_value(l, path.s, host, value, q->size))
+			r = 0;
 		journal_done(&l->journal, h, r);
 	}
 	inode_put(in);
@@ -225,9 +253,9 @@ op_REMOVEXATTR(struct lane *l, const struct rpc_hdr *h)
 	if (replay_is_done(past))
 		r = past->error;
 	else {
-		journal_begin(&l->journal, h, NULL, NULL);
+		begin_once(l, h, past, path.s, host);
 		r = removexattr(path.s, host) == -1 ? -errno : 0;
-		if (past != NULL && r == -ENODATA)
+		if (past != NULL && past->ino1 != 0 && r == -ENODATA)
 			r = 0;
 		journal_done(&l->journal, h, r);
 	}

@@ -305,6 +305,44 @@ START_TEST(xattrs)
 }
 END_TEST
 
+/* Refused by what was there, or because nothing was: so it is by the next worker. */
+START_TEST(xattrs_refused)
+{
+	uint64_t f, tag;
+	char value[8] = "";
+
+	rig_host_file("f");
+	ck_assert_int_eq(setxattr(rig_path("f"), "user.x", "old", 3, 0), 0);
+	f = (uint64_t)rig_lookup(1, "f");
+	tag = ask_setxattr(f)->h.tag;
+	ck_assert_int_eq(rig_call()->error, -EEXIST);
+	rig.journal[0][0].state = JOURNAL_EXECUTING;
+	rig_restart();
+	rig_replay(ask_setxattr(f), tag);
+	ck_assert_int_eq(rig_call()->error, -EEXIST);
+	ck_assert_int_eq(getxattr(rig_path("f"), "user.x", value, 8), 3);
+	ck_assert_str_eq(value, "old");
+	/* Absent when the first worker looked, and set by somebody else since. */
+	ck_assert_int_eq(removexattr(rig_path("f"), "user.x"), 0);
+	tag = ask_setxattr(f)->h.tag;
+	ck_assert_int_eq(rig_call()->error, 0);
+	rig.journal[0][0].state = JOURNAL_EXECUTING;
+	ck_assert_int_eq(setxattr(rig_path("f"), "user.x", "new", 3, 0), 0);
+	rig_restart();
+	rig_replay(ask_setxattr(f), tag);
+	ck_assert_int_eq(rig_call()->error, -EEXIST);
+	ck_assert_int_eq(getxattr(rig_path("f"), "user.x", value, 8), 3);
+	ck_assert_str_eq(value, "new");
+	ck_assert_int_eq(removexattr(rig_path("f"), "user.x"), 0);
+	tag = ask_removexattr(f)->h.tag;
+	ck_assert_int_eq(rig_call()->error, -ENODATA);
+	rig.journal[0][0].state = JOURNAL_EXECUTING;
+	rig_restart();
+	rig_replay(ask_removexattr(f), tag);
+	ck_assert_int_eq(rig_call()->error, -ENODATA);
+}
+END_TEST
+
 static struct rpc_io *
 ask_append(uint64_t node, const char *data, uint32_t size)
 {
@@ -406,6 +444,7 @@ main(void)
 	rig_add_test(s, own_journal, rig_plain, rig_teardown, (int)worker_ncases);
 	rig_add_test(s, two_deaths, rig_plain, rig_teardown, 1);
 	rig_add_test(s, xattrs, rig_plain, rig_teardown, 1);
+	rig_add_test(s, xattrs_refused, rig_plain, rig_teardown, 1);
 	rig_add_test(s, appends, rig_plain, rig_teardown, (int)countof(append_points));
 	rig_add_test(s, batch, rig_plain, rig_teardown, 1);
 	return rig_run(s);
