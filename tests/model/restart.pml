@@ -16,8 +16,8 @@
  * message of the same worker may have used its entry in the journal again.
  *
  * A request is one of three kinds; each works on names of its own, whose state is a bit:
- *   MAKE     (mkdir, mknod, symlink, link, create, rename without replacing)  0 -> 1, or EEXIST
- *   REMOVE   (unlink, rmdir, rename away)                                     1 -> 0, or ENOENT
+ *   MAKE     (mkdir, mknod, symlink, link, create, rename without replacing, setxattr with XATTR_CREATE)  0 -> 1, or EEXIST
+ *   REMOVE   (unlink, rmdir, rename away, removexattr)                        1 -> 0, or ENOENT, ENODATA
  *   EXCHANGE (rename with RENAME_EXCHANGE)                                    flips, never fails: twice = not at all
  * A neighbour (another process of the guest or of the host) may flip each name once.
  *
@@ -31,7 +31,8 @@
  * processes, by the lock of the directory; a process of the host that takes away the new name just then cannot be told
  * from a system call that never happened. Tags are never used twice (here: the number of the request).
  *
- * Mutations, each of which must be found: -DNO_DONE, -DNO_EXECUTING (a store of the journal is left out), -DTORN (the
+ * Mutations, each of which must be found: -DNO_DONE, -DNO_EXECUTING (a store of the journal is left out), -DNO_LOOK (what
+ * makes a name does not note that it is there), -DTORN (the
  * fields of an entry are changed while it still says DONE), -DNO_DRAIN (the dead worker's socket is not read to its
  * end), -DANY_ORDER (replays in another order than the requests were sent), -DLIE_REPLAYED (after a lie, what was on the
  * wire is sent again), -DEARLY (the next worker begins while a system call of the dead one hangs, which happens later).
@@ -116,7 +117,14 @@ inline execute(t, p, result)
 	jstate[p] = NONE;
 #endif
 	jtag[p] = t;
-	d_step { jbefore[p] = name[t]; window[t] = true };
+	d_step {
+#ifdef NO_LOOK
+		jbefore[p] = (kind[t] == MAKE -> 0 : name[t]);
+#else
+		jbefore[p] = name[t];
+#endif
+		window[t] = true
+	};
 #ifndef NO_EXECUTING
 	jstate[p] = EXECUTING;
 #endif
