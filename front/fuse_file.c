@@ -218,6 +218,8 @@ fuse_fallocate(struct request *r, const void *arg, const char *var, size_t varle
 	(void)varlen;
 	if ((e = take_handle(r, in->fh, -EBADF)) != 0)
 		return e;
+	if ((in->mode & ~(uint32_t)RPC_FALLOCATE_MODES) != 0)
+		return -EOPNOTSUPP;
 	r->arg.fallocate = *in;
 	r->kill = caller_is_plain(r);
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))

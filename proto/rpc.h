@@ -24,6 +24,7 @@
 #define PROTO_RPC_H
 
 #include <assert.h>
+#include <linux/falloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -198,6 +199,8 @@ struct rpc_xattr {
 #define RPC_XATTR_KILL_SGID 0x2		/* SETXATTR of an access ACL by a caller who is not of the file's group */
 #define RPC_XATTR_ALL	0x3
 struct rpc_fallocate { struct rpc_hdr h; struct rpc_file f; uint64_t offset, length; uint32_t mode, pad; };
+/* What Linux's guests ask for. What moves the data behind it (COLLAPSE_RANGE, INSERT_RANGE) must not be done twice. */
+#define RPC_FALLOCATE_MODES (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
 struct rpc_lseek { struct rpc_hdr h; struct rpc_file f; uint64_t offset; uint32_t whence, pad; };
 struct rpc_copy {
 	struct rpc_hdr h;

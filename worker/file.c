@@ -226,6 +226,8 @@ op_FALLOCATE(struct lane *l, const struct rpc_hdr *h)
 	struct killpriv k;
 	int r;
 
+	if ((q->mode & ~(uint32_t)RPC_FALLOCATE_MODES) != 0)
+		return -EOPNOTSUPP;
 	r = change_begin(&q->f, &use, &k);
 	if (r != 0)
 		return r;

@@ -117,7 +117,7 @@ START_TEST(test_write)
 }
 END_TEST
 
-/* FALLOCATE: the kernel decides. The file is 10 bytes long. */
+/* FALLOCATE: the kernel decides, about what Linux's guests ask for. The file is 10 bytes long. */
 static const struct {
 	const char *name;
 	uint64_t offset, length;
@@ -129,6 +129,10 @@ static const struct {
 	{ "keeping the size", 0, 8192, 1, 0, 10 },
 	{ "punching", 0, 4, 3, 0, 10 },
 	{ "punching without keeping", 0, 4, 2, -EOPNOTSUPP, 10 },
+	{ "zeroing", 0, 4096, 0x10, 0, 4096 },
+	{ "collapsing", 0, 4096, 8, -EOPNOTSUPP, 10 },
+	{ "inserting", 0, 4096, 0x20, -EOPNOTSUPP, 10 },
+	{ "unsharing", 0, 4096, 0x40, -EOPNOTSUPP, 10 },
 	{ "an unknown mode", 0, 4, 0x4000, -EOPNOTSUPP, 10 },
 	{ "mode 2^31", 0, 4, 0x80000000u, -EOPNOTSUPP, 10 },
 	{ "nothing", 0, 0, 0, -EINVAL, 10 },

@@ -328,6 +328,7 @@ END_TEST
 
 START_TEST(files_of_the_worker)
 {
+	static const uint32_t moving[] = { FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE };
 	struct rpc_file f, g;
 	struct rpc_getattr *flush;
 	struct rpc_fallocate *fa;
@@ -379,6 +380,14 @@ START_TEST(files_of_the_worker)
 	fa->offset = UINT64_C(1) << 63;
 	fa->length = 2;
 	ck_assert_int_eq(rig_call()->error, -EINVAL);
+	for (unsigned i = 0; i < countof(moving); i++) {
+		fa = rig_add(0, RPC_FALLOCATE, NULL, 0, NULL, NULL);
+		fa->f = f;
+		fa->length = 4096;
+		fa->mode = moving[i];
+		ck_assert_int_eq(rig_call()->error, -EOPNOTSUPP);
+		ck_assert_uint_eq(host("a").st_size, 65536);
+	}
 	s = rig_add(0, RPC_LSEEK, NULL, 0, NULL, NULL);
 	s->f = f;
 	s->offset = 65536;
