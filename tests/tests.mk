@@ -77,6 +77,7 @@ harness_srcs = $(HARNESS_LIB) $(sort $(wildcard tests/harness/$(1)_*.c)) $(HARNE
 # It knows which options are refused by reading the table of them.
 HARNESS_check_cli := $(OPTIONS)
 # A host file system with faults.
+HARNESS_check_mounts := tests/harness/hostfs.c
 HARNESS_check_surface := tests/harness/hostfs.c
 HARNESS_check_idle := tests/bench/usage.c
 UNIT_TESTS := $(sort $(patsubst UNIT_%,%,$(filter UNIT_check_%,$(.VARIABLES))))

@@ -70,8 +70,8 @@ op_FORGET(struct lane *l, const struct rpc_hdr *h)
 int
 op_RESET(struct lane *l, const struct rpc_hdr *h)
 {
-	resolve_forget_begin();
 	handle_reset();
+	resolve_forget_begin();
 	inode_reset();
 	vault_reset(l);
 	resolve_forget_end(l);

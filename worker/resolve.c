@@ -29,7 +29,8 @@
 
 /*
  * After a restart: held for reading from the question to the vault until its answer is in the table, for writing while
- * nodes are forgotten in both.
+ * nodes are forgotten in both. What hangs with a file system comes before: writers are preferred, so a reader that hangs
+ * stops every lane at the next FORGET.
  */
 static pthread_rwlock_t identity = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
@@ -297,28 +298,28 @@ resolve_forget_end(struct lane *l)
 	}
 }
 
-/* Enter an inode that the vault knows as this node. Takes over fd. Counts nothing. identity is held. */
+/* Enter an inode that the vault knows, and take its fd. Counts nothing. identity is held. */
 static int
-enter_old(uint64_t node, const struct inode_ident *id, int fd, struct inode **in)
+enter_old(struct vault_query *q, struct inode **in)
 {
-	int r = inode_restore(node, id, fd, in);
+	int r = inode_restore(q->node, &q->id, fd_take(&q->fd), in);
 
-	if (r == 0 && !is_same(*in, id)) {
+	if (r == 0 && !is_same(*in, &q->id)) {
 		inode_put(*in);
 		r = -ESTALE;
 	}
 	return r;
 }
 
-/* As inode_claim(), for an inode that the vault was asked about. */
+/* As inode_claim(), for an inode that the vault was asked about. Takes its fd. identity is held. */
 static int
-enter_counted(uint64_t node, const struct inode_ident *id, int fd, struct inode **in)
+enter_counted(struct vault_query *q, struct inode **in)
 {
 	int r;
 
-	if (node == 0)
-		return inode_claim(id, fd, in);
-	r = enter_old(node, id, fd, in);
+	if (q->node == 0)
+		return inode_claim(&q->id, fd_take(&q->fd), in);
+	r = enter_old(q, in);
 	if (r == 0 && !inode_send(*in)) {
 		inode_put(*in);
 		r = -ESTALE;
@@ -328,12 +329,27 @@ enter_counted(uint64_t node, const struct inode_ident *id, int fd, struct inode 
 
 /* What earlier workers called an inode that is not in the table: 0 = nothing, or it is there. identity is held. */
 static int
-old_node(const struct inode_ident *id, int fd, uint64_t *node)
+ask_old(struct vault_query *q)
 {
-	*node = 0;
-	if (inode_is_known(id))
-		return 0;
-	return vault_find(&fd, id, 1, node);
+	return inode_is_known(&q->id) ? 0 : vault_find(q, 1);
+}
+
+/* As inode_claim(), in a worker that is not the first. */
+static int
+claim_old(const struct inode_ident *id, int fd, struct inode **in)
+{
+	struct vault_query q = { .id = *id, .fd = fd };
+	int r;
+
+	vault_query_begin(&q);
+	pthread_rwlock_rdlock(&identity);
+	r = ask_old(&q);
+	if (r == 0)
+		r = enter_counted(&q, in);
+	pthread_rwlock_unlock(&identity);
+	vault_query_end(&q);
+	fd_close(&q.fd);
+	return r;
 }
 
 /* Will it have a handle, which nobody needs to see now? */
@@ -349,7 +365,6 @@ static int
 claim_fd(int fd, bool fresh, struct inode **in, struct statx *st)
 {
 	struct inode_ident id;
-	uint64_t node;
 	int r;
 
 	r = ident_without_handle(fd, &id, st);
@@ -368,45 +383,50 @@ claim_fd(int fd, bool fresh, struct inode **in, struct statx *st)
 	}
 	if (fresh || inode_incarnation() == 0)
 		return inode_claim(&id, fd, in);
-	pthread_rwlock_rdlock(&identity);
-	r = old_node(&id, fd, &node);
-	if (r == 0)
-		r = enter_counted(node, &id, fd, in);
-	else
-		fd_close(&fd);
-	pthread_rwlock_unlock(&identity);
-	return r;
+	return claim_old(&id, fd, in);
+}
+
+/* Open what is not in the table of these names. What fails here is left to the look-up of that name. */
+static unsigned
+open_ahead(int dirfd, const char *const *name, unsigned n, struct vault_query *q)
+{
+	struct statx st;
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < n && k < RESOLVE_AHEAD; i++) {
+		q[k].fd = open_beneath(dirfd, name[i], O_PATH, 0);
+		if (q[k].fd < 0)
+			continue;
+		if (resolve_ident(q[k].fd, &q[k].id, &st) != 0 || inode_is_known(&q[k].id)) {
+			fd_close(&q[k].fd);
+			continue;
+		}
+		vault_query_begin(&q[k++]);
+	}
+	return k;
 }
 
 void
 resolve_ahead(int dirfd, const char *const *name, unsigned n, struct resolve_ahead *a)
 {
-	struct inode_ident id[RESOLVE_AHEAD];
-	uint64_t node[RESOLVE_AHEAD];
-	int fd[RESOLVE_AHEAD];
-	struct statx st;
-	unsigned k = 0;
+	struct vault_query q[RESOLVE_AHEAD];
+	const unsigned k = open_ahead(dirfd, name, n, q);
 
 	a->n = 0;
+	if (k == 0)
+		return;
 	pthread_rwlock_rdlock(&identity);
-	/* What fails here is left to the look-up of that name. */
-	for (unsigned i = 0; i < n && k < RESOLVE_AHEAD; i++) {
-		fd[k] = open_beneath(dirfd, name[i], O_PATH, 0);
-		if (fd[k] < 0)
-			continue;
-		if (resolve_ident(fd[k], &id[k], &st) != 0 || inode_is_known(&id[k])) {
-			fd_close(&fd[k]);
-			continue;
-		}
-		k++;
-	}
-	if (k > 0 && vault_find(fd, id, k, node) == 0) {
+	/* Those that somebody else has entered meanwhile are in the table, or the vault knows their node. */
+	if (vault_find(q, k) == 0) {
 		for (unsigned i = 0; i < k; i++)
-			if (enter_counted(node[i], &id[i], fd_take(&fd[i]), &a->in[a->n]) == 0)
+			if (enter_counted(&q[i], &a->in[a->n]) == 0)
 				a->n++;
 	}
 	pthread_rwlock_unlock(&identity);
-	fd_close_all(fd, k);
+	for (unsigned i = 0; i < k; i++) {
+		vault_query_end(&q[i]);
+		fd_close(&q[i].fd);
+	}
 }
 
 void
@@ -482,25 +502,25 @@ resolve_created(int fd, struct inode **in, struct statx *st)
 static struct inode *
 known_fd(int fd)
 {
+	struct vault_query q = { .fd = fd };
 	struct inode *in = NULL;
-	struct inode_ident id;
 	struct statx st;
-	uint64_t node;
 
-	if (resolve_ident(fd, &id, &st) != 0)
+	if (resolve_ident(fd, &q.id, &st) != 0)
 		goto out;
-	in = inode_find(&id, fd);
+	in = inode_find(&q.id, fd);
 	if (in != NULL)
 		return in;
 	if (inode_incarnation() == 0)
 		goto out;
+	vault_query_begin(&q);
 	pthread_rwlock_rdlock(&identity);
-	if (old_node(&id, fd, &node) == 0 && node != 0 &&
-	    enter_old(node, &id, fd_take(&fd), &in) != 0)
+	if (ask_old(&q) == 0 && q.node != 0 && enter_old(&q, &in) != 0)
 		in = NULL;
 	pthread_rwlock_unlock(&identity);
+	vault_query_end(&q);
 out:
-	fd_close(&fd);
+	fd_close(&q.fd);
 	return in;
 }
 

@@ -478,34 +478,43 @@ ask_find(struct vault_put *q, const int *fd, uint32_t n, struct vault_nodes *m)
 	return 0;
 }
 
-int
-vault_find(const int *fd, const struct inode_ident *id, size_t n, uint64_t *node)
+void
+vault_query_begin(struct vault_query *q)
 {
-	struct vault_put q = { .h = { .op = VAULT_FIND } };
-	int sent[VAULT_BATCH], place[VAULT_BATCH];
-	uint16_t mount[VAULT_BATCH];
-	struct vault_nodes m;
+	q->node = 0;
+	q->mount = mounts_enter(q->id.key.mnt, q->id.hashed);
+	(void)mount_ready_fd(q->mount, q->id.type, q->fd);
+}
+
+void
+vault_query_end(struct vault_query *q)
+{
+	mounts_leave(q->mount);
+}
+
+int
+vault_find(struct vault_query *q, size_t n)
+{
+	struct vault_put m = { .h = { .op = VAULT_FIND } };
+	struct vault_query *asked[VAULT_BATCH];
+	int sent[VAULT_BATCH];
+	struct vault_nodes found;
 	uint32_t k = 0;
 	int r = 0;
 
 	if (n == 0 || n > VAULT_BATCH)
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
-		node[i] = 0;
-		/* Until the answer is here the mount must not be withdrawn. */
-		mount[i] = mounts_enter(id[i].key.mnt, id[i].hashed);
-		if (!mount_ready_fd(mount[i], id[i].type, fd[i]))
+		if (!mounts_announced(q[i].mount))
 			continue;
-		q.e[k].mnt_id = id[i].key.mnt;
-		place[k] = (int)i;
-		sent[k++] = fd[i];
+		m.e[k].mnt_id = q[i].id.key.mnt;
+		asked[k] = &q[i];
+		sent[k++] = q[i].fd;
 	}
 	if (k > 0)
-		r = ask_find(&q, sent, k, &m);
+		r = ask_find(&m, sent, k, &found);
 	for (uint32_t i = 0; r == 0 && i < k; i++)
-		node[place[i]] = m.node[i];
-	for (size_t i = 0; i < n; i++)
-		mounts_leave(mount[i]);
+		asked[i]->node = found.node[i];
 	return r;
 }
 

@@ -11,9 +11,8 @@
 #include <stdint.h>
 
 #include "common/attr.h"
+#include "worker/inode.h"
 
-struct inode;
-struct inode_ident;
 struct lane;
 
 /* Before threads exist. Takes over both sockets. budget: fds the vault may keep open. */
@@ -49,11 +48,19 @@ void vault_unmount(struct lane *);
 void vault_root(const struct inode *);
 
 /*
- * Which nodes did earlier workers call these n (<= VAULT_BATCH) inodes? fd[i]: O_PATH, stay the caller's; id[i]: theirs.
- * node[i] is 0 where none. Returns 0, or -ENFILE: too many fds are in flight.
+ * Which node did earlier workers call an inode? First what may hang with its file system: the mount is announced, and stays
+ * so until vault_query_end(). Then the question, whose answer is node: 0 where none did.
  */
-int
-vault_find(const int *fd, const struct inode_ident *id, size_t n, uint64_t *node) ATTR_MUSTCHECK;
+struct vault_query {
+	struct inode_ident id;
+	uint64_t node;
+	int fd; /* O_PATH; stays the caller's */
+	uint16_t mount; /* its place in mounts.c */
+};
+void vault_query_begin(struct vault_query *);
+void vault_query_end(struct vault_query *);
+/* Ask about n (<= VAULT_BATCH) of them at once. Returns 0, or -ENFILE: too many fds are in flight. */
+int vault_find(struct vault_query *, size_t n) ATTR_MUSTCHECK;
 
 /* An open file of dir that cannot be opened again at the same place: the vault keeps it for the next worker. */
 void vault_hold(uint64_t fh, int fd, const struct inode *dir);

@@ -24,5 +24,6 @@ main(void)
 	}
 	suite_add_tcase(s, check_mounts_below());
 	suite_add_tcase(s, check_mounts_handles());
+	suite_add_tcase(s, check_mounts_fuse());
 	return h_main(s, 300);
 }

@@ -12,5 +12,6 @@
 
 TCase *check_mounts_below(void);
 TCase *check_mounts_handles(void);
+TCase *check_mounts_fuse(void);
 
 #endif

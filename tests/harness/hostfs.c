@@ -3,7 +3,7 @@
  * hostfs - the server of the file system that hostfs.h describes: one thread, one request at a time. Files are opened
  * with FOPEN_DIRECT_IO, so that every system call of the daemon is a request here, as large as it was made.
  *
- * Runs in: check_surface. Requests come from the host's kernel, which is trusted.
+ * Runs in: check_surface, check_mounts. Requests come from the host's kernel, which is trusted.
  */
 #include "hostfs.h"
 
@@ -130,11 +130,11 @@ portion(uint64_t offset, uint32_t size, unsigned int most, unsigned int good)
 }
 
 static void
-take_time(void)
+take_time(unsigned int ms)
 {
-	const struct timespec t = { 0, (long)hostfs.delay_ms * 1000000 };
+	const struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
-	if (hostfs.delay_ms != 0)
+	if (ms != 0)
 		nanosleep(&t, NULL);
 }
 
@@ -144,7 +144,7 @@ do_read(const struct fuse_in_header *h, const struct fuse_read_in *in)
 	int n;
 
 	hostfs.reads++;
-	take_time();
+	take_time(hostfs.delay_ms);
 	if (interrupted(h))
 		return;
 	if (hostfs.aligned && in->offset % 512 != 0) {
@@ -168,7 +168,7 @@ do_write(const struct fuse_in_header *h, const struct fuse_write_in *in)
 	int n;
 
 	hostfs.writes++;
-	take_time();
+	take_time(hostfs.delay_ms);
 	hostfs.killing = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
 	if (interrupted(h))
 		return;
@@ -261,6 +261,7 @@ serve(const struct fuse_in_header *h)
 		reply(h->unique, 0, &open_out, sizeof(open_out));
 		break;
 	case FUSE_OPENDIR:
+		take_time(hostfs.opendir_ms);
 		open_out.open_flags = 0;
 		reply(h->unique, 0, &open_out, sizeof(open_out));
 		break;

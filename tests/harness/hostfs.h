@@ -7,7 +7,7 @@
  * file is 'a' + n % 26. What is written is not kept, only counted. It has told its kernel that it drops set-id bits by
  * itself (FUSE_HANDLE_KILLPRIV_V2), and does not.
  *
- * Runs in: check_surface.
+ * Runs in: check_surface, check_mounts.
  */
 #ifndef HARNESS_HOSTFS_H
 #define HARNESS_HOSTFS_H
@@ -25,6 +25,7 @@ struct hostfs {
 	_Atomic unsigned int read_good;	/* from this offset on, READ fails with EIO; 0 = never */
 	_Atomic unsigned int write_most, write_good;	/* the same for WRITE */
 	_Atomic unsigned int delay_ms;	/* READ and WRITE take so long */
+	_Atomic unsigned int opendir_ms;	/* OPENDIR does, and whatever comes meanwhile waits */
 	_Atomic bool high_offsets;	/* d_off of the entries has bit 63 */
 	_Atomic int lookup_errno;	/* LOOKUP of every third file fails with this */
 	_Atomic bool aligned;		/* READ at an odd offset (of 512) fails with EINVAL */
