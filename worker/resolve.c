@@ -336,12 +336,12 @@ ask_old(struct vault_query *q)
 
 /* As inode_claim(), in a worker that is not the first. */
 static int
-claim_old(const struct inode_ident *id, int fd, struct inode **in)
+claim_old(const struct inode_ident *id, int fd, int dirfd, struct inode **in)
 {
 	struct vault_query q = { .id = *id, .fd = fd };
 	int r;
 
-	vault_query_begin(&q);
+	vault_query_begin(&q, dirfd);
 	pthread_rwlock_rdlock(&identity);
 	r = ask_old(&q);
 	if (r == 0)
@@ -360,9 +360,12 @@ handle_can_wait(const struct inode_ident *id)
 	    mounts_have_handles(id->key.mnt);
 }
 
-/* The inode of an O_PATH fd, which is taken over. fresh: no earlier worker can have met it. */
+/*
+ * The inode of an O_PATH fd, which is taken over. dirfd: of the directory it was found in, or -1: it was just made, so no
+ * earlier worker can have met it.
+ */
 static int
-claim_fd(int fd, bool fresh, struct inode **in, struct statx *st)
+claim_fd(int fd, int dirfd, struct inode **in, struct statx *st)
 {
 	struct inode_ident id;
 	int r;
@@ -381,9 +384,9 @@ claim_fd(int fd, bool fresh, struct inode **in, struct statx *st)
 		fd_close(&fd);
 		return r;
 	}
-	if (fresh || inode_incarnation() == 0)
+	if (dirfd == -1 || inode_incarnation() == 0)
 		return inode_claim(&id, fd, in);
-	return claim_old(&id, fd, in);
+	return claim_old(&id, fd, dirfd, in);
 }
 
 /* Open what is not in the table of these names. What fails here is left to the look-up of that name. */
@@ -401,7 +404,7 @@ open_ahead(int dirfd, const char *const *name, unsigned n, struct vault_query *q
 			fd_close(&q[k].fd);
 			continue;
 		}
-		vault_query_begin(&q[k++]);
+		vault_query_begin(&q[k++], dirfd);
 	}
 	return k;
 }
@@ -455,7 +458,7 @@ resolve_new_name(int dirfd, const char *name, struct inode **in, struct statx *s
 		fd = open_fd_dir(dirfd, O_PATH);
 	else
 		fd = open_beneath(dirfd, name, O_PATH, 0);
-	return fd < 0 ? fd : claim_fd(fd, false, in, st);
+	return fd < 0 ? fd : claim_fd(fd, dirfd, in, st);
 }
 
 int
@@ -495,12 +498,12 @@ resolve_created(int fd, struct inode **in, struct statx *st)
 {
 	int r = open_fd_dir(fd, O_PATH);
 
-	return r < 0 ? r : claim_fd(r, true, in, st);
+	return r < 0 ? r : claim_fd(r, -1, in, st);
 }
 
 /* The inode of an O_PATH fd (taken over) if it is in the table, or an earlier worker knew it; else NULL. */
 static struct inode *
-known_fd(int fd)
+known_fd(int fd, int dirfd)
 {
 	struct vault_query q = { .fd = fd };
 	struct inode *in = NULL;
@@ -513,7 +516,7 @@ known_fd(int fd)
 		return in;
 	if (inode_incarnation() == 0)
 		goto out;
-	vault_query_begin(&q);
+	vault_query_begin(&q, dirfd);
 	pthread_rwlock_rdlock(&identity);
 	if (ask_old(&q) == 0 && q.node != 0 && enter_old(&q, &in) != 0)
 		in = NULL;
@@ -541,7 +544,7 @@ resolve_known(int dirfd, const char *name, struct inode **in, struct statx *st)
 		return 0;
 	fd = open_beneath(dirfd, name, O_PATH, 0);
 	if (fd >= 0)
-		*in = known_fd(fd);
+		*in = known_fd(fd, dirfd);
 	return 0;
 }
 

@@ -99,7 +99,8 @@ has_handles(int fd)
 /*
  * Does the vault know the mount of this O_PATH fd? It takes nothing of a mount it does not know. Handles are opened on a
  * real fd of their mount: give the vault one. An inode that is not a directory or regular file is never opened, so its
- * mount is announced through its parent, or not at all. Opening may hang with its file system, and nobody else then.
+ * mount is announced through the directory it is in, or not at all. Opening may hang with its file system, and nobody else
+ * then.
  */
 static bool
 mount_ready_fd(uint16_t mount, uint16_t type, int path_fd)
@@ -479,10 +480,20 @@ ask_find(struct vault_put *q, const int *fd, uint32_t n, struct vault_nodes *m)
 }
 
 void
-vault_query_begin(struct vault_query *q)
+vault_query_begin(struct vault_query *q, int dirfd)
 {
+	struct inode_key dir;
+	struct statx st;
+
 	q->node = 0;
 	q->mount = mounts_enter(q->id.key.mnt, q->id.hashed);
+	if (mounts_announced(q->mount))
+		return;
+	if (resolve_statx(dirfd, "", &st) == 0) {
+		resolve_key(&st, &dir);
+		if (dir.mnt == q->id.key.mnt && mount_ready_fd(q->mount, S_IFDIR, dirfd))
+			return;
+	}
 	(void)mount_ready_fd(q->mount, q->id.type, q->fd);
 }
 

@@ -57,7 +57,8 @@ struct vault_query {
 	int fd; /* O_PATH; stays the caller's */
 	uint16_t mount; /* its place in mounts.c */
 };
-void vault_query_begin(struct vault_query *);
+/* dirfd: of the directory that it was found in. */
+void vault_query_begin(struct vault_query *, int dirfd);
 void vault_query_end(struct vault_query *);
 /* Ask about n (<= VAULT_BATCH) of them at once. Returns 0, or -ENFILE: too many fds are in flight. */
 int vault_find(struct vault_query *, size_t n) ATTR_MUSTCHECK;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "tests/unit/worker_rig.h"
@@ -355,7 +356,9 @@ END_TEST
 /* Mounts that no worker met before, or only the first: the vault is never asked about one it does not know. */
 START_TEST(submounts)
 {
-	int64_t seen, inside;
+	static const char *const specials[] = { "fifo", "link", "socket", "device" };
+	int64_t seen, inside, special[4];
+	struct rpc_attr attr;
 
 	seen = rig_lookup(1, "seen");
 	inside = rig_lookup((uint64_t)seen, "f");
@@ -364,6 +367,20 @@ START_TEST(submounts)
 	ck_assert_int_eq(rig_lookup((uint64_t)seen, "f"), inside);
 	ck_assert_int_eq(rig_lookup(1, "seen"), seen);
 	ck_assert_uint_ge((uint64_t)rig_lookup((uint64_t)rig_lookup(1, "unseen"), "s"), NODE_FIRST(1));
+	/* what is never opened is asked for through the directory it is in */
+	for (unsigned i = 0; i < 4; i++)
+		special[i] = rig_lookup((uint64_t)seen, specials[i]);
+	rig_restart();
+	ck_assert_int_eq(rig_getattr((uint64_t)seen, NULL), 0);
+	ck_assert_int_eq(rig_lookup((uint64_t)seen, specials[_i]), special[_i]);
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_eq(rig_lookup((uint64_t)seen, specials[i]), special[i]);
+	/* also by what removes it, which has the vault keep it */
+	rig_restart();
+	ck_assert_int_eq(rig_remove(RPC_UNLINK, (uint64_t)seen, specials[_i]), 0);
+	ck_assert_int_eq(rig_getattr((uint64_t)special[_i], &attr), 0);
+	ck_assert_uint_eq(attr.nlink, 0);
+	ck_assert_uint_eq(rig.pins, 1);
 	/* a mount that is nothing but a file, and one that is nothing but a fifo, which is never opened */
 	ck_assert_uint_ge((uint64_t)rig_lookup(1, "file"), NODE_FIRST(1));
 	ck_assert_uint_ge((uint64_t)rig_lookup(1, "fifo"), NODE_FIRST(1));
@@ -387,6 +404,9 @@ submounts_setup(void)
 	rig_host_file("unseen/f");
 	ck_assert_int_eq(symlink("f", rig_path("unseen/s")), 0);
 	ck_assert_int_eq(mkfifo(rig_path("seen/fifo"), 0644), 0);
+	ck_assert_int_eq(symlink("f", rig_path("seen/link")), 0);
+	ck_assert_int_eq(mknod(rig_path("seen/socket"), S_IFSOCK | 0644, 0), 0);
+	ck_assert_int_eq(mknod(rig_path("seen/device"), S_IFCHR | 0644, makedev(1, 3)), 0);
 	ck_assert_int_eq(mount(rig_path("seen/f"), rig_path("file"), NULL, MS_BIND, NULL), 0);
 	ck_assert_int_eq(mount(rig_path("seen/fifo"), rig_path("fifo"), NULL, MS_BIND, NULL), 0);
 	rig_start();
@@ -470,7 +490,7 @@ main(void)
 	rig_add_test(s, pins_given_back, rig_plain, rig_teardown, 1);
 	rig_add_test(s, pins_of_a_batch, rig_plain, rig_teardown, 1);
 	rig_add_test(s, listing, rig_plain, rig_teardown, 1);
-	rig_add_test(s, submounts, submounts_setup, submounts_teardown, 1);
+	rig_add_test(s, submounts, submounts_setup, submounts_teardown, 4);
 	rig_add_test(s, overlay_listing, overlay_setup, overlay_teardown, 1);
 	rig_add_test(s, overlay_release, overlay_setup, overlay_teardown, 1);
 	rig_add_test(s, overlay_identity, overlay_setup, overlay_teardown, 1);
