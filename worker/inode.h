@@ -68,6 +68,7 @@ static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 #define INODE_PRIVATE 0x80u /* cannot be entrusted to the vault */
 #define INODE_VAULT_PIN 0x100u /* the vault was told to keep its fd */
 #define INODE_HASHED 0x200u /* hash is valid; without it, one that has a handle keeps its fd */
+#define INODE_KEPT 0x400u /* counted by vaultc.c as one that costs the vault an fd */
 
 /*
  * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE);

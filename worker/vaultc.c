@@ -30,7 +30,7 @@
 
 static int put_sock = -1, get_sock = -1;
 static uint32_t keep_freely; /* inodes that cost the vault an fd each and are put without asking */
-static _Atomic int64_t kept; /* that the first worker has put; the next ones ask in any case */
+static _Atomic int64_t kept; /* with INODE_KEPT; later workers ask in any case */
 static pthread_mutex_t get_lock = PTHREAD_MUTEX_INITIALIZER, pin_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void
@@ -159,6 +159,22 @@ keep_here(struct inode *in)
 	inode_pin(in);
 }
 
+/* Is this one to be asked for? Two lanes may put an inode at once: it is counted by the first. */
+static bool
+count_kept(struct inode *in)
+{
+	if ((atomic_fetch_or(&in->flags, INODE_KEPT) & INODE_KEPT) != 0)
+		return atomic_load(&kept) > keep_freely;
+	return atomic_fetch_add(&kept, 1) >= keep_freely;
+}
+
+static void
+uncount_kept(struct inode *in)
+{
+	if ((atomic_fetch_and(&in->flags, (uint16_t)~INODE_KEPT) & INODE_KEPT) != 0)
+		atomic_fetch_sub(&kept, 1);
+}
+
 static void
 flush_puts(struct lane *l)
 {
@@ -182,8 +198,10 @@ flush_puts(struct lane *l)
 	for (unsigned i = 0; i < l->nputs; i++) {
 		if (r == 0)
 			inode_set(l->put[i], INODE_VAULTED);
-		else
+		else {
+			uncount_kept(l->put[i]);
 			keep_here(l->put[i]);
+		}
 		inode_put(l->put[i]);
 	}
 	l->nputs = 0;
@@ -295,15 +313,17 @@ ask_keep(struct inode *in)
 	if (r == 0)
 		got = msg_recv(get_sock, &m, sizeof(m), NULL, NULL, NULL, 0);
 	pthread_mutex_unlock(&get_lock);
-	if (r == -ETOOMANYREFS)
+	if (r == -ETOOMANYREFS) {
+		uncount_kept(in);
 		return -ENFILE;
+	}
 	if (got < (ssize_t)(offsetof(struct vault_got, error) + sizeof(m.error[0])) ||
 	    m.h.op != VAULT_GOT || m.h.count != 1 || m.error[0] > 0)
 		fatalx("vault: bad answer (%zd)", got);
 	if (m.error[0] == 0)
 		inode_set(in, INODE_VAULTED);
 	else
-		atomic_fetch_sub(&kept, 1);
+		uncount_kept(in);
 	return m.error[0];
 }
 
@@ -312,11 +332,11 @@ ask_keep(struct inode *in)
  * cannot meet it; what the vault has from an earlier worker is not known here.
  */
 static bool
-must_ask(const struct inode *in)
+must_ask(struct inode *in)
 {
 	if (inode_has(in, INODE_HANDLE))
 		return false;
-	return inode_incarnation() > 0 || atomic_fetch_add(&kept, 1) >= keep_freely;
+	return inode_incarnation() > 0 || count_kept(in);
 }
 
 int
@@ -339,10 +359,10 @@ vault_put(struct lane *l, struct inode *in, struct inode *parent)
 }
 
 void
-vault_forget(struct lane *l, uint64_t node, const struct inode *in)
+vault_forget(struct lane *l, uint64_t node, struct inode *in)
 {
-	if (in != NULL && !inode_has(in, INODE_HANDLE))
-		atomic_fetch_sub(&kept, 1);
+	if (in != NULL)
+		uncount_kept(in);
 	l->forget[l->nforgets++] = node;
 	if (l->nforgets == VAULT_BATCH)
 		vault_flush(l);

@@ -25,7 +25,7 @@ void vault_init(int put, int get, uint32_t budget);
  */
 int vault_put(struct lane *, struct inode *, struct inode *parent) ATTR_MUSTCHECK;
 /* in: the inode that has left the table, or NULL if it was not there. */
-void vault_forget(struct lane *, uint64_t node, const struct inode *in);
+void vault_forget(struct lane *, uint64_t node, struct inode *in);
 /*
  * Have the vault keep the fd of an inode that its handle will not bring back; it is in the vault's queue when this
  * returns. Nothing happens if it is pinned already. dir: the directory it was found in.

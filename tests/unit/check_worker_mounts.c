@@ -40,6 +40,7 @@ begin(void)
 static void
 end(void)
 {
+	umount2(rig_path("bound"), MNT_DETACH);
 	umount2(rig_path("tmp"), MNT_DETACH);
 	umount2(rig_path("proc"), MNT_DETACH);
 	rig_teardown();
@@ -169,7 +170,7 @@ END_TEST
 /* ---- --inode-file-handles ---- */
 
 static void
-setup_never(void)
+begin_never(void)
 {
 	begin();
 	rig.opt.dev.file_handles = HANDLES_NEVER;
@@ -180,6 +181,23 @@ setup_never(void)
 		snprintf(name, sizeof(name), "n%u", i);
 		rig_host_file(name);
 	}
+}
+
+static void
+setup_never(void)
+{
+	begin_never();
+	rig_start();
+}
+
+/* With a mount that cannot be opened, so that the vault is never told of it. */
+static void
+setup_private(void)
+{
+	begin_never();
+	rig_host_file("bound");
+	ck_assert_int_eq(mkfifo(rig_path("fifo"), 0644), 0);
+	ck_assert_int_eq(mount(rig_path("fifo"), rig_path("bound"), NULL, MS_BIND, NULL), 0);
 	rig_start();
 }
 
@@ -225,6 +243,52 @@ START_TEST(forgotten_make_room)
 	for (unsigned round = 0; round < 5; round++)
 		for (unsigned i = 0; i < 40; i++)
 			ck_assert_int_eq(rig_forget((uint64_t)numbered(i), 1), 0);
+	ck_assert_uint_eq(rig.keeps, 0);
+}
+END_TEST
+
+/* What the vault never got does not make room when it is forgotten. */
+START_TEST(private_not_counted)
+{
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_int_eq(rig_forget((uint64_t)rig_lookup(1, "bound"), 1), 0);
+	ck_assert_uint_eq(rig.puts, 0);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_int_gt(numbered(i), 1);
+	ck_assert_uint_ge(rig.keeps, 50);
+}
+END_TEST
+
+#define BOTH 20u
+
+/* Two lanes that meet an inode at once put it twice, and it counts once. */
+START_TEST(counted_once)
+{
+	for (unsigned round = 0; round < 400; round++) {
+		struct rpc_forget1 f[BOTH];
+
+		for (unsigned lane = 0; lane < 2; lane++)
+			for (unsigned i = 0; i < BOTH; i++) {
+				struct rpc_node *q;
+				char name[16];
+
+				snprintf(name, sizeof(name), "n%u", i);
+				q = rig_add(lane, RPC_LOOKUP, NULL, 0, name, NULL);
+				q->node = 1;
+			}
+		rig_send(0);
+		rig_send(1);
+		for (unsigned lane = 0; lane < 2; lane++)
+			for (unsigned got = 0; got < BOTH;)
+				for (struct rpc_hdr *h = rig_recv(lane); h != NULL; h = rpc_next(rig.lane[lane].in, h), got++) {
+					ck_assert_int_eq(h->error, 0);
+					f[got] = (struct rpc_forget1){ .node = ((struct rpc_entry *)h)->e.node,
+						.named = 2, .incarnation = rig.incarnation };
+				}
+		rig_add(0, RPC_FORGET, f, BOTH, NULL, NULL);
+		ck_assert_int_eq(rig_call()->error, 0);
+	}
+	ck_assert_uint_gt(rig.repeated, 0);
 	ck_assert_uint_eq(rig.keeps, 0);
 }
 END_TEST
@@ -321,6 +385,8 @@ main(void)
 	rig_add_test(s, two_lanes, setup, end, 2);
 	rig_add_test(s, never, setup_never, end, 1);
 	rig_add_test(s, forgotten_make_room, setup_never, end, 1);
+	rig_add_test(s, private_not_counted, setup_private, end, 1);
+	rig_add_test(s, counted_once, setup_never, end, 1);
 	rig_add_test(s, limit, setup_never, end, 1);
 	rig_add_test(s, mandatory, setup_mandatory, end, 1);
 	rig_add_test(s, prefer, setup, end, 1);
