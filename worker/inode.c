@@ -254,6 +254,13 @@ inode_incarnation(void)
 	return my_incarnation;
 }
 
+/* Does its key say which inode it is, while it has an fd? */
+static bool
+is_told_by_key(const struct inode *in)
+{
+	return !inode_has(in, INODE_AMBIGUOUS) || !inode_is_hashed(in);
+}
+
 struct inode *
 inode_by_key(const struct inode_key *key, uint16_t type, uint32_t seq, bool counted)
 {
@@ -268,7 +275,8 @@ inode_by_key(const struct inode_key *key, uint16_t type, uint32_t seq, bool coun
 			break;
 	if (in != NULL) {
 		ref(in);
-		if (inode_fd(in) >= 0 && (int32_t)(seq - atomic_load(&in->since)) >= 0)
+		if (inode_fd(in) >= 0 && (int32_t)(seq - atomic_load(&in->since)) >= 0 &&
+		    is_told_by_key(in))
 			in->sent += counted;
 		else {
 			/* The table's own reference remains: this cannot be the last one. */
@@ -328,7 +336,9 @@ recognise(const struct inode *in, const struct inode_ident *id)
 {
 	if (in->type != id->type)
 		return false;
-	if (inode_fd(in) >= 0)
+	if (inode_has(in, INODE_AMBIGUOUS) && inode_is_hashed(in) != id->hashed)
+		return false;
+	if (inode_fd(in) >= 0 && is_told_by_key(in))
 		return true;
 	if (!inode_has(in, INODE_HANDLE))
 		return inode_has(in, INODE_VAULTED);
@@ -344,8 +354,8 @@ is_doubtful(const struct inode *in, const struct inode_ident *id)
 
 /*
  * Search a locked key shard for ident. Entries that turn out to be another inode whose number was reused leave the
- * index: they stay reachable by their node id. The result has a reference. *doubt: nothing can be said without the handle;
- * NULL: ident has what there is.
+ * index: they stay reachable by their node id. Those that may share it stay. The result has a reference. *doubt: nothing
+ * can be said without the handle; NULL: ident has what there is.
  */
 static struct inode *
 search_ident(struct shard *s, uint64_t h, const struct inode_ident *id, bool *doubt)
@@ -364,7 +374,8 @@ search_ident(struct shard *s, uint64_t h, const struct inode_ident *id, bool *do
 			*doubt = true;
 			return NULL;
 		}
-		unindex(s, h, in);
+		if (!inode_has(in, INODE_AMBIGUOUS))
+			unindex(s, h, in);
 	}
 	return NULL;
 }
@@ -374,6 +385,7 @@ static struct inode *
 make(const struct inode_ident *id, uint64_t node, int fd)
 {
 	struct inode *in = malloc(sizeof(*in));
+	bool unique;
 
 	if (in == NULL)
 		return NULL;
@@ -382,12 +394,13 @@ make(const struct inode_ident *id, uint64_t node, int fd)
 	in->key = id->key;
 	in->hash = id->hash;
 	in->type = id->type;
-	in->mount = mounts_enter(id->key.mnt, id->hashed);
+	in->mount = mounts_enter(id->key.mnt, fd, id->hashed, &unique);
 	atomic_init(&in->since, inode_cache_stamp());
 	atomic_init(&in->fd, fd);
 	atomic_init(&in->refs, 2);
-	atomic_init(
-	    &in->flags, (id->has_handle ? INODE_HANDLE : 0) | (id->hashed ? INODE_HASHED : 0));
+	atomic_init(&in->flags,
+	    (id->has_handle ? INODE_HANDLE : 0) | (id->hashed ? INODE_HASHED : 0) |
+		(unique ? 0 : INODE_AMBIGUOUS));
 	atomic_init(&in->used, 1);
 	return in;
 }

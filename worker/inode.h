@@ -7,6 +7,7 @@
  * such a hold. An entry whose fd was evicted is recognised by its file handle (a keyed 64-bit hash of it), or, where the
  * file system has no handles, by the triple, because there the vault holds an fd. As long as the fd is there the handle is
  * not needed, so it is read when the fd is evicted. That an inode will have one is known from others of its mount.
+ * All this holds where inode numbers are unique (mounts.h). Elsewhere the handle is read at once, and decides.
  *
  * Life: the table owns one reference, everybody who works with an inode another. sent counts the entry replies that
  * named the inode; FORGET subtracts, at 0 the inode leaves the table. While a reference beside the table's exists, the
@@ -69,6 +70,7 @@ static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 #define INODE_VAULT_PIN 0x100u /* the vault was told to keep its fd */
 #define INODE_HASHED 0x200u /* hash is valid; without it, one that has a handle keeps its fd */
 #define INODE_KEPT 0x400u /* counted by vaultc.c as one that costs the vault an fd */
+#define INODE_AMBIGUOUS 0x800u /* another on its mount may have its number */
 
 /*
  * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE);
@@ -87,8 +89,9 @@ bool inode_is_live(uint64_t node);
 bool inode_may_miss(void);
 
 /*
- * The hot look-up: an indexed inode of this key and type with an fd that has been live since before seq (inode_seq()
- * read before the statx that gave the key). counted: this is an entry reply. Returns it with a reference, or NULL.
+ * The hot look-up: an indexed inode of this key and type, which tell it, with an fd that has been live since before seq
+ * (inode_seq() read before the statx that gave the key). counted: this is an entry reply. Returns it with a reference, or
+ * NULL.
  */
 struct inode *inode_by_key(const struct inode_key *, uint16_t type, uint32_t seq, bool counted);
 uint32_t inode_seq(void);

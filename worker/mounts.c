@@ -5,8 +5,15 @@
  */
 #include "worker/mounts.h"
 
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/vfs.h>
+
+#include "common/attr.h"
+
+#define ZFS_SUPER_MAGIC 0x2fc12fc1 /* not in linux/magic.h */
 
 struct mount {
 	uint32_t id;
@@ -14,6 +21,7 @@ struct mount {
 	bool used, announced;
 	/* While there are users: the id may be another mount's by the time there are some again. */
 	bool handles, mixed;
+	bool judged, unique;
 };
 
 static struct mount mounts[MOUNTS_MAX];
@@ -54,20 +62,63 @@ search(uint32_t id)
 	return i;
 }
 
+/*
+ * File systems with a disk or memory of their own. overlayfs shows the numbers of such, each with a device of its own where
+ * it has several. What passes on the numbers of others (FUSE, 9p, CIFS) may have one twice, and where a server keeps the
+ * inodes (NFS too) our fd does not keep it from using a number again.
+ */
+static bool
+has_unique_numbers(int fd)
+{
+	static const uint32_t unique[] = {
+		EXT4_SUPER_MAGIC,
+		XFS_SUPER_MAGIC,
+		BTRFS_SUPER_MAGIC,
+		F2FS_SUPER_MAGIC,
+		ZFS_SUPER_MAGIC,
+		TMPFS_MAGIC,
+		OVERLAYFS_SUPER_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == -1)
+		return false;
+	for (size_t i = 0; i < countof(unique); i++)
+		if ((uint32_t)fs.f_type == unique[i])
+			return true;
+	return false;
+}
+
+/* One more is on it. The table is locked, but not while the file system is asked. */
+static void
+add_user(struct mount *m, int fd, bool handle)
+{
+	bool unique;
+
+	if (m->users++ == 0)
+		m->handles = m->mixed = m->judged = false;
+	if (!m->judged) {
+		pthread_mutex_unlock(&lock);
+		unique = has_unique_numbers(fd);
+		pthread_mutex_lock(&lock);
+		/* Whoever knows it first: all that are on it agree. */
+		m->unique = m->judged ? m->unique : unique;
+		m->judged = true;
+	}
+	m->handles = (m->handles || handle) && !m->mixed && m->unique;
+}
+
 uint16_t
-mounts_enter(uint32_t id, bool handle)
+mounts_enter(uint32_t id, int fd, bool handle, bool *unique)
 {
 	uint16_t place;
 
 	pthread_mutex_lock(&lock);
 	place = search(id);
-	if (place != MOUNT_NONE) {
-		struct mount *m = &mounts[place];
-
-		if (m->users++ == 0)
-			m->handles = m->mixed = false;
-		m->handles = (m->handles || handle) && !m->mixed;
-	}
+	if (place != MOUNT_NONE)
+		add_user(&mounts[place], fd, handle);
+	if (unique != NULL)
+		*unique = place != MOUNT_NONE && mounts[place].unique;
 	pthread_mutex_unlock(&lock);
 	return place;
 }

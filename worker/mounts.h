@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The mounts that inodes are on: how many of each this worker knows, and whether the vault has an fd of it. The vault pins a
- * mount as long as that is announced; where no inode is known any more, the host may unmount (traps.md F7). Runs in: worker.
+ * The mounts that inodes are on: how many of each this worker knows, what inode numbers are worth there, and whether the
+ * vault has an fd of it. The vault pins a mount as long as that is announced; where no inode is known any more, the host may
+ * unmount (traps.md F7). Runs in: worker.
  */
 #ifndef WORKER_MOUNTS_H
 #define WORKER_MOUNTS_H
@@ -13,13 +14,17 @@
 #define MOUNT_NONE UINT16_MAX /* the table is full: not counted, never announced */
 
 /*
- * An inode on the mount with this STATX_MNT_ID: returns the mount's place here, until mounts_leave(). handle: its file
- * handle was seen.
+ * An inode on the mount with this STATX_MNT_ID: returns the mount's place here, until mounts_leave(). fd: its own; who comes
+ * first asks the file system what it is, and may hang with it. handle: its file handle was seen. *unique (may be NULL): no
+ * two inodes there have one number, and a number is not used again while somebody has an fd of its inode.
  */
-uint16_t mounts_enter(uint32_t id, bool handle);
+uint16_t mounts_enter(uint32_t id, int fd, bool handle, bool *unique);
 void mounts_leave(uint16_t place);
 
-/* Was the handle of an inode seen on this mount, since somebody has been on it? Then others there have one as well. */
+/*
+ * Need the handle of an inode on this mount not be read? Others have one, seen since somebody has been on it, so this one has
+ * one as well; and its number is unique.
+ */
 bool mounts_have_handles(uint32_t id);
 /* One of the others has not. */
 void mounts_distrust(uint16_t place);

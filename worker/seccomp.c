@@ -73,7 +73,7 @@ static const struct sc_rule rules[] = {
 	SC(lseek, "LSEEK, READDIR"),
 	SC(copy_file_range, "COPY"),
 	SC(getdents64, "READDIR"),
-	SC(fstatfs, "STATFS; overlayfs directories"),
+	SC(fstatfs, "STATFS; what a file system's inode numbers and offsets are worth"),
 	SC(fstat, "set-id bits before a change"),
 	SC(newfstatat, "fstat() of libc"),
 

@@ -506,7 +506,7 @@ vault_query_begin(struct vault_query *q, int dirfd)
 	struct statx st;
 
 	q->node = 0;
-	q->mount = mounts_enter(q->id.key.mnt, q->id.hashed);
+	q->mount = mounts_enter(q->id.key.mnt, q->fd, q->id.hashed, NULL);
 	if (mounts_announced(q->mount))
 		return;
 	if (resolve_statx(dirfd, "", &st) == 0) {

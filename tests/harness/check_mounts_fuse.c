@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * check_mounts_fuse - a file system in the share that is slow.
+ * check_mounts_fuse - a file system in the share that is slow, or has one inode number twice.
  *
  * Runs in: check_mounts.
  */
@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "hostfs.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ mount_it(const struct vmm *v)
 {
 	char path[256];
 
-	snprintf(path, sizeof(path), "%s/slow", v->share);
+	snprintf(path, sizeof(path), "%s/fuse", v->share);
 	if (mount("test", v->share, "tmpfs", 0, "size=1m") == -1 || mkdir(path, 0755) == -1)
 		return -errno;
 	return hostfs_mount(path);
@@ -56,7 +57,7 @@ look_it_up(void *plus)
 	static struct fuse_open_out o;
 
 	if (plus == NULL)
-		return fc_lookup(&hc, FC_ROOT, "slow", &e) == 0 ? &e : NULL;
+		return fc_lookup(&hc, FC_ROOT, "fuse", &e) == 0 ? &e : NULL;
 	if (fc_opendir(&hc, FC_ROOT, &o) != 0)
 		return NULL;
 	return fc_readdir(&hc, FC_ROOT, o.fh, 0, 65536, true) > 0 ? &o : NULL;
@@ -101,6 +102,49 @@ START_TEST(test_slow_mount)
 }
 END_TEST
 
+/* Two files of one number are two nodes, each the file it says. */
+START_TEST(test_same_number)
+{
+	static const char *const name[] = { "f7", "f8" };
+	struct vmm_opts opts = { .mount_share = mount_it, .stage = VMM_RUNNING };
+	struct fuse_entry_out e[2], again, x;
+	struct fuse_open_out o;
+	struct fuse_dirent ent;
+	char listed[256];
+	size_t pos = 0;
+	uint64_t dir;
+
+	h_start_opts(&opts, true);
+	hostfs.twins = true;
+	dir = h_node("fuse");
+	for (int i = 0; i < 2; i++)
+		OK(fc_lookup(&hc, dir, name[i], &e[i]));
+	ck_assert_uint_eq(e[0].attr.ino, e[1].attr.ino);
+	ck_assert_uint_ne(e[0].nodeid, e[1].nodeid);
+	for (unsigned int i = 0; i < 12; i++) {
+		if (i == 6)
+			kill_worker();
+		OK(fc_lookup(i % 3 == 0 ? &hother : &hc, dir, name[i % 2], &again));
+		ck_assert_uint_eq(again.nodeid, e[i % 2].nodeid);
+		OK(fc_open_file(&hc, again.nodeid, O_WRONLY, &o));
+		ck_assert_int_eq(fc_write(&hc, again.nodeid, o.fh, 0, "x", 1, O_WRONLY), 1);
+		ck_assert_uint_eq(hostfs.written_to, 7 + i % 2);
+		OK(fc_release(&hc, again.nodeid, o.fh));
+	}
+	OK(fc_opendir(&hc, dir, &o));
+	ck_assert_int_gt(fc_readdir(&hc, dir, o.fh, 0, 65536, true), 0);
+	while (fc_next_dirent(&hc, &pos, true, &x, &ent, listed) == 1)
+		for (int i = 0; i < 2; i++)
+			if (strcmp(listed, name[i]) == 0)
+				ck_assert_uint_eq(x.nodeid, e[i].nodeid);
+	OK(fc_releasedir(&hc, dir, o.fh));
+	OK(fc_forget(&hc, e[0].nodeid, 8));
+	OK(fc_getattr(&hc, e[1].nodeid, NULL));
+	FAILS(EBADF, fc_getattr(&hc, e[0].nodeid, NULL));
+	h_stop();
+}
+END_TEST
+
 TCase *
 check_mounts_fuse(void)
 {
@@ -109,5 +153,6 @@ check_mounts_fuse(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, NULL, unmount_it);
 	tcase_add_loop_test(t, test_slow_mount, 0, 4);
+	tcase_add_test(t, test_same_number);
 	return t;
 }

@@ -74,7 +74,7 @@ static bool
 fill_attr(uint64_t node, struct fuse_attr *a)
 {
 	memset(a, 0, sizeof(*a));
-	a->ino = node;
+	a->ino = hostfs.twins && node == FIRST_FILE + 8 ? node - 1 : node;
 	a->nlink = 1;
 	a->blksize = 4096;
 	if (node == ROOT) {
@@ -168,6 +168,7 @@ do_write(const struct fuse_in_header *h, const struct fuse_write_in *in)
 	int n;
 
 	hostfs.writes++;
+	hostfs.written_to = (unsigned int)h->nodeid - FIRST_FILE;
 	take_time(hostfs.delay_ms);
 	hostfs.killing = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
 	if (interrupted(h))

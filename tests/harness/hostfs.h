@@ -28,11 +28,13 @@ struct hostfs {
 	_Atomic unsigned int opendir_ms;	/* OPENDIR does, and whatever comes meanwhile waits */
 	_Atomic bool high_offsets;	/* d_off of the entries has bit 63 */
 	_Atomic int lookup_errno;	/* LOOKUP of every third file fails with this */
+	_Atomic bool twins;		/* f8 has the inode number of f7 */
 	_Atomic bool aligned;		/* READ at an odd offset (of 512) fails with EINVAL */
 	_Atomic unsigned int name_len;	/* "f5" is listed with letters behind it, so long; its LOOKUP takes any */
 	_Atomic unsigned int mode;	/* permission bits of all files; SETATTR sets them */
 	/* seen */
 	_Atomic uint64_t written;	/* bytes accepted by WRITE */
+	_Atomic unsigned int written_to;	/* the file of the last */
 	_Atomic bool killing;		/* the last WRITE was of a process without CAP_FSETID */
 	_Atomic unsigned int fsyncs, reads, writes;
 };

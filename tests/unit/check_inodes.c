@@ -86,10 +86,11 @@ END_TEST
 
 START_TEST(test_no_handle_among_others)
 {
-	int fd;
+	int fd, usr = open("/usr", O_PATH | O_CLOEXEC);
 	const struct inode_ident id = look("/proc/version", &fd);
+	/* the mount is taken for one of the kind that /usr is on */
+	const uint16_t mount = mounts_enter(id.key.mnt, usr, true, NULL);
 	struct inode *in = enter(&id, fd), *root;
-	const uint16_t mount = mounts_enter(id.key.mnt, true);
 
 	ck_assert(mounts_have_handles(id.key.mnt));
 	ck_assert_uint_eq(inode_evict(1), 0);
@@ -97,7 +98,7 @@ START_TEST(test_no_handle_among_others)
 	ck_assert(inode_has(in, INODE_PRIVATE));
 	/* Each of the others is asked for its own, also those that have one. */
 	ck_assert(!mounts_have_handles(id.key.mnt));
-	mounts_leave(mounts_enter(id.key.mnt, true));
+	mounts_leave(mounts_enter(id.key.mnt, usr, true, NULL));
 	ck_assert(!mounts_have_handles(id.key.mnt));
 	/* It is recognised by its fd, and nobody takes that ever again. */
 	ck_assert_int_eq(inode_claim(&id, open("/proc/version", O_PATH | O_CLOEXEC), &root), 0);
@@ -111,9 +112,55 @@ START_TEST(test_no_handle_among_others)
 	ck_assert(inode_forget(in, 2, true));
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 	mounts_leave(mount);
-	mounts_leave(mounts_enter(id.key.mnt, true));
-	ck_assert_uint_eq(mounts_enter(id.key.mnt, true), mount);
+	mounts_leave(mounts_enter(id.key.mnt, usr, true, NULL));
+	ck_assert_uint_eq(mounts_enter(id.key.mnt, usr, true, NULL), mount);
 	ck_assert(mounts_have_handles(id.key.mnt));
+}
+END_TEST
+
+/*
+ * Two that differ in nothing but their handle, and one that has none. Where numbers are unique (/usr) that cannot be, so the
+ * first stays the only one; elsewhere (procfs) each has its node and keeps it.
+ */
+START_TEST(test_same_number)
+{
+	static const char *const path[] = { "/usr", "/proc/version" };
+	const bool unique = _i == 0;
+	struct inode *in[3], *found;
+	struct inode_ident id[3];
+	int fd;
+
+	for (unsigned i = 0; i < 3; i++) {
+		id[i] = look(path[_i], &fd);
+		id[i].has_handle = id[i].hashed = i < 2;
+		id[i].hash = 5 + i;
+		in[i] = enter(&id[i], fd);
+	}
+	ck_assert_int_eq(in[0] == in[1] && in[1] == in[2], unique);
+	ck_assert_int_eq(in[0] != in[1] && in[1] != in[2] && in[2] != in[0], !unique);
+	ck_assert_int_eq(mounts_have_handles(id[0].key.mnt), unique);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert(inode_is_known(&id[i]));
+		ck_assert_ptr_eq(enter(&id[i], open(path[_i], O_PATH | O_CLOEXEC)), in[i]);
+		found = inode_find(&id[i], open(path[_i], O_PATH | O_CLOEXEC));
+		ck_assert_ptr_eq(found, in[i]);
+		inode_put(found);
+	}
+	ck_assert(inode_forget(in[2], 2 + (unique ? 4 : 0), true));
+	found = inode_by_key(&id[0].key, id[0].type, inode_seq(), false);
+	ck_assert_ptr_null(found);
+	if (unique)
+		return;
+	/* also when they have lost their fd */
+	ck_assert_uint_eq(inode_evict(2), 2);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_ptr_eq(enter(&id[i], open(path[_i], O_PATH | O_CLOEXEC)), in[i]);
+	/* where nothing has a handle, the number is all there is */
+	ck_assert(inode_forget(in[0], 3, true) && inode_forget(in[1], 3, true));
+	in[2] = enter(&id[2], open(path[_i], O_PATH | O_CLOEXEC));
+	found = inode_by_key(&id[2].key, id[2].type, inode_seq(), false);
+	ck_assert_ptr_eq(found, in[2]);
+	inode_put(found);
 }
 END_TEST
 
@@ -156,6 +203,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, test_evicted_with_its_hash);
 	tcase_add_test(t, test_no_handle_among_others);
+	tcase_add_loop_test(t, test_same_number, 0, 2);
 	tcase_add_test(t, test_not_evicted);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
