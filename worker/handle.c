@@ -388,9 +388,10 @@ handle_begin(const struct rpc_file *f, bool dir, struct file_use *use)
 		keep = true;
 		held = fetch_held(f, &r);
 	}
-	use->fd = r;
-	if (!cache)
+	if (!cache) {
+		use->fd = r;
 		return 0;
+	}
 	h = make(f->fh, f->node, r, dir, keep);
 	if (h == NULL)
 		return -ENOMEM;
