@@ -573,17 +573,21 @@ int
 main(void)
 {
 	Suite *s = suite_create("locks");
-	TCase *t = tcase_create("one");
+	TCase *t = tcase_create("waits");
 
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, h_stop);
+	tcase_add_loop_test(t, test_wait, 0, 4);
+	tcase_add_test(t, test_interrupt);
+	tcase_add_test(t, test_release_while_waiting);
+	suite_add_tcase(s, t);
+	t = tcase_create("one");
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, h_stop);
 	tcase_add_test(t, test_owners);
 	tcase_add_test(t, test_host);
 	tcase_add_test(t, test_ends);
 	tcase_add_loop_test(t, test_session_ends, 0, NELEM(session_ends));
-	tcase_add_loop_test(t, test_wait, 0, 4);
-	tcase_add_test(t, test_interrupt);
-	tcase_add_test(t, test_release_while_waiting);
 	tcase_add_loop_test(t, test_many_waits, 0, 2);
 	tcase_add_loop_test(t, test_pause, 0, NELEM(pauses));
 	tcase_add_test(t, test_limits);
