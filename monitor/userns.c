@@ -23,16 +23,26 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "common/msg.h"
 #include "common/privs.h"
 #include "monitor/spawn.h"
 
 #include <linux/capability.h>
 
-/* What the process in the namespace found out. */
+/* What the process in the namespace found out. With it comes an fd of its user namespace. */
 struct outcome {
-	int error; /* of the step that failed */
-	enum userns_step step;
+	enum { TRIED_NS_FILE, TRIED_UNSHARE, TRIED_MOUNT } last;
+	int error; /* of that */
 	bool bind_mounts; /* there is no open_tree() */
+};
+
+static const struct {
+	enum userns_step step;
+	const char *what;
+} tried[] = {
+	[TRIED_NS_FILE] = { USERNS_MAKE, "open /proc/self/ns/user" },
+	[TRIED_UNSHARE] = { USERNS_MAKE, "make mount, pid and network namespaces (unshare)" },
+	[TRIED_MOUNT] = { USERNS_MOUNT, "change mounts in a new mount namespace (mount)" },
 };
 
 static int ATTR_PRINTF(4, 5)
@@ -63,38 +73,48 @@ static struct outcome
 try_all(unsigned long namespaces)
 {
 	if (namespaces != 0 && unshare((int)namespaces) == -1)
-		return (struct outcome){ errno, USERNS_MAKE, false };
+		return (struct outcome){ TRIED_UNSHARE, errno, false };
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) == -1)
-		return (struct outcome){ errno, USERNS_MOUNT, false };
-	return (struct outcome){ 0, USERNS_MOUNT, !can_clone_mounts() };
+		return (struct outcome){ TRIED_MOUNT, errno, false };
+	return (struct outcome){ TRIED_MOUNT, 0, !can_clone_mounts() };
 }
 
+/*
+ * The user namespace is handed over from inside: looking at another process, even at a child, takes what AppArmor and
+ * Yama may withhold. And it is opened first: procfs is mounted over afterwards.
+ */
 static void ATTR_NORETURN
 try_and_tell(int sock, unsigned long namespaces)
 {
-	struct outcome o;
+	struct outcome o = { .last = TRIED_NS_FILE };
+	int userns;
 	char go;
 
 	if (recv(sock, &go, 1, 0) != 1)
 		_exit(1);
-	o = try_all(namespaces);
-	_exit(send(sock, &o, sizeof(o), MSG_NOSIGNAL) != (ssize_t)sizeof(o));
+	userns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	if (userns == -1)
+		o.error = errno;
+	else
+		o = try_all(namespaces);
+	_exit(msg_send(sock, &o, sizeof(o), &userns, userns != -1, 0) != 0);
 }
 
+/* Let the process try, and hear how that went. *userns: of the namespace it is in, the caller's to close. */
 static int
-judge(int sock, bool *bind_mounts, struct userns_error *e)
+judge(int sock, int *userns, bool *bind_mounts, struct userns_error *e)
 {
 	struct outcome o;
+	size_t nfds = 1;
 
+	*userns = -1;
 	if (send(sock, "", 1, MSG_NOSIGNAL) != 1 ||
-	    recv(sock, &o, sizeof(o), 0) != (ssize_t)sizeof(o))
+	    msg_recv(sock, &o, sizeof(o), userns, &nfds, NULL, 0) != (ssize_t)sizeof(o))
 		return fail(e, USERNS_MOUNT, EIO, "the process that tries namespaces ended");
 	*bind_mounts = o.bind_mounts;
 	if (o.error == 0)
 		return 0;
-	return fail(e, o.step, o.error, "cannot %s: %s",
-	    o.step == USERNS_MAKE ? "make mount, pid and network namespaces (unshare)"
-				  : "change mounts in a new mount namespace (mount)",
+	return fail(e, tried[o.last].step, o.error, "cannot %s: %s", tried[o.last].what,
 	    strerrordesc_np(o.error));
 }
 
@@ -251,20 +271,6 @@ userns_maps_outside(const struct id_map *map, uint32_t own, uint32_t outside)
 	return false;
 }
 
-static int
-open_ns(pid_t pid, struct userns_error *e)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
-		return fail(
-		    e, USERNS_MAKE, errno, "cannot open %s: %s", path, strerrordesc_np(errno));
-	return fd;
-}
-
 /* Start a process by clone(flags) that waits for a word, tries and tells. *sock: to speak with it. */
 static pid_t
 start(unsigned long flags, unsigned long namespaces, int *sock)
@@ -297,11 +303,8 @@ userns_new(const struct id_map *uid, const struct id_map *gid, struct spawn_how 
 	if (pid == -1)
 		return fail(e, USERNS_MAKE, errno, "cannot make a user namespace (clone): %s",
 		    strerrordesc_np(errno));
-	if ((r = set_map(pid, false, uid, e)) == 0 && (r = set_map(pid, true, gid, e)) == 0) {
-		r = how->userns = open_ns(pid, e);
-		if (r >= 0)
-			r = judge(sock, &how->bind_mounts, e);
-	}
+	if ((r = set_map(pid, false, uid, e)) == 0 && (r = set_map(pid, true, gid, e)) == 0)
+		r = judge(sock, &how->userns, &how->bind_mounts, e);
 	fd_close(&sock);
 	(void)waitpid(pid, NULL, 0);
 	if (r == 0)
@@ -314,7 +317,7 @@ userns_new(const struct id_map *uid, const struct id_map *gid, struct spawn_how 
 int
 userns_try(struct spawn_how *how, unsigned long namespaces, struct userns_error *e)
 {
-	int sock = -1, r = 0;
+	int sock = -1, same = -1, r = 0;
 	pid_t pid = start(namespaces, 0, &sock);
 
 	how->userns = -1;
@@ -322,7 +325,8 @@ userns_try(struct spawn_how *how, unsigned long namespaces, struct userns_error 
 		return fail(e, USERNS_MAKE, errno, "cannot make namespaces (clone): %s",
 		    strerrordesc_np(errno));
 	if ((namespaces & CLONE_NEWNS) != 0)
-		r = judge(sock, &how->bind_mounts, e);
+		r = judge(sock, &same, &how->bind_mounts, e);
+	fd_close(&same);
 	fd_close(&sock);
 	(void)waitpid(pid, NULL, 0);
 	if (r == 0)
