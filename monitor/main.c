@@ -96,6 +96,17 @@ leave(int sig)
 	_exit(1);
 }
 
+/* What a parent may have left: children would vanish unseen, signals that end the daemon would wait. */
+static bool
+reset_signals(void)
+{
+	const struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	sigemptyset(&none);
+	return sigaction(SIGCHLD, &dfl, NULL) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
 /* Until supervise_signals(): nothing is there yet that would have to be removed. */
 static void
 early_signals(void)
@@ -266,7 +277,7 @@ main(int argc, char *argv[])
 	char err[OPTIONS_ERROR_MAX];
 	int status = 1;
 
-	if (!open_standard_fds())
+	if (!open_standard_fds() || !reset_signals())
 		return 1;
 	if (options_parse(argc, argv, &m.opts, err) != 0) {
 		options_usage_error(stderr, err);

@@ -397,9 +397,13 @@ void
 spawn_reap(struct child *c)
 {
 	siginfo_t si = { 0 };
+	int r;
 
-	if (c->pidfd == -1 || waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) == -1 ||
-	    si.si_pid == 0)
+	if (c->pidfd == -1)
+		return;
+	r = waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG);
+	/* A child that is not there any more has ended, though its status is lost. */
+	if ((r == -1 && errno != ECHILD) || (r == 0 && si.si_pid == 0))
 		return;
 	c->gone = true;
 	c->how_code = si.si_code;
@@ -422,6 +426,10 @@ spawn_describe(const struct child *c, char *buf, size_t size)
 {
 	const char *sig;
 
+	if (c->how_code == 0) {
+		snprintf(buf, size, "ended, nobody knows how");
+		return;
+	}
 	if (c->how_code == CLD_EXITED) {
 		snprintf(buf, size, "exited with status %d", c->how_status);
 		return;

@@ -58,6 +58,28 @@ START_TEST(nodes_are_the_same)
 }
 END_TEST
 
+/* Whatever signals the parent ignores and blocks. */
+static void
+ignore_and_block(struct vmm *v)
+{
+	sigset_t all;
+
+	(void)v;
+	signal(SIGCHLD, SIG_IGN);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+START_TEST(inherited_signals)
+{
+	const struct vmm_opts opts = { .stage = VMM_RUNNING, .child = ignore_and_block };
+
+	restart_stop();
+	restart_start_opts(&opts);
+	restart_once();
+}
+END_TEST
+
 START_TEST(forget_after_death)
 {
 	struct fuse_entry_out e;
@@ -450,6 +472,7 @@ check_restart_state(void)
 	tcase_add_checked_fixture(c, restart_setup, restart_stop);
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, nodes_are_the_same);
+	tcase_add_test(c, inherited_signals);
 	tcase_add_test(c, forget_after_death);
 	tcase_add_test(c, credentials_and_modes);
 	tcase_add_test(c, held_files);
