@@ -13,7 +13,7 @@
 #define NAME_MAX_ 64
 
 static int
-apply_one(const char *item, size_t len, uint64_t *caps, char *err)
+apply_one(const char *item, size_t len, uint64_t *caps, uint64_t *asked, char *err)
 {
 	char name[NAME_MAX_];
 	size_t n = 0;
@@ -37,19 +37,22 @@ apply_one(const char *item, size_t len, uint64_t *caps, char *err)
 		snprintf(err, MODCAPS_ERROR_MAX, "invalid capability '%s'", name);
 		return -EINVAL;
 	}
-	if (item[0] == '+')
+	if (item[0] == '+') {
 		*caps |= PRIVS_CAP(cap);
-	else
+		*asked |= PRIVS_CAP(cap);
+	} else {
 		*caps &= ~PRIVS_CAP(cap);
+		*asked &= ~PRIVS_CAP(cap);
+	}
 	return 0;
 }
 
 int
-modcaps_apply(const char *text, uint64_t *caps, char err[static MODCAPS_ERROR_MAX])
+modcaps_apply(const char *text, uint64_t *caps, uint64_t *asked, char err[static MODCAPS_ERROR_MAX])
 {
 	for (;;) {
 		const size_t len = strcspn(text, ":");
-		int r = apply_one(text, len, caps, err);
+		int r = apply_one(text, len, caps, asked, err);
 
 		if (r != 0 || text[len] == '\0')
 			return r;

@@ -11,9 +11,10 @@
 
 /*
  * Apply text, "(+|-)name[:(+|-)name...]" with names without "CAP_" in any case, from left to right, to the set *caps
- * (PRIVS_CAP()). Returns 0, or -EINVAL and one line in err; *caps is then undefined.
+ * (PRIVS_CAP()), and to *asked those that were added by name. Returns 0, or -EINVAL and one line in err; both are then
+ * undefined.
  */
-int
-modcaps_apply(const char *text, uint64_t *caps, char err[static MODCAPS_ERROR_MAX]) ATTR_MUSTCHECK;
+int modcaps_apply(const char *text, uint64_t *caps, uint64_t *asked,
+    char err[static MODCAPS_ERROR_MAX]) ATTR_MUSTCHECK;
 
 #endif

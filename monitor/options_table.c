@@ -160,7 +160,9 @@ const struct row options_rows[] = {
 		    "0." },
 	{ "modcaps", .arg = "LIST", .set = set_string, FIELD(modcaps),
 	    .help = "Change the capabilities of the process with access to the files.",
-	    .more = "For example --modcaps=+sys_admin:-chown. Only for a daemon started by root." },
+	    .more =
+		"For example --modcaps=+sys_admin:-chown. What is added the caller must have. Only "
+		"for a daemon started by root, or whose --uid-map has a uid 0." },
 	{ "busy-poll-us", .arg = "N", .set = set_number, FIELD(dev.busy_poll_us),
 	    .max = OPTIONS_BUSY_POLL_MAX, .def = "50",
 	    .help = "Microseconds to look for work before sleeping.",

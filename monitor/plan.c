@@ -99,6 +99,19 @@ becomes_root(const struct caller *c)
 	    (c->o->sandbox == SANDBOX_NAMESPACE && userns_maps(&c->o->uid_map, geteuid(), 0));
 }
 
+/* Is the worker's user namespace one that this daemon makes, where it has all capabilities? */
+static bool
+in_userns(const struct caller *c)
+{
+	return c->o->sandbox == SANDBOX_NAMESPACE && !c->root;
+}
+
+static const char *
+first_name(uint64_t caps)
+{
+	return capng_capability_to_name((unsigned)__builtin_ctzll(caps));
+}
+
 /* What the worker keeps. Like virtiofsd, --modcaps is not even read for a daemon that does not run as root. */
 static int
 choose_caps(const struct caller *c, struct plan *p)
@@ -108,20 +121,31 @@ choose_caps(const struct caller *c, struct plan *p)
 		[HANDLES_MANDATORY] = "Mandatory",
 	};
 	const bool handles = c->o->dev.file_handles != HANDLES_NEVER;
-	uint64_t caps = WORKER_CAPS | (handles ? SET(DAC_READ_SEARCH) : 0);
+	uint64_t caps = WORKER_CAPS | (handles ? SET(DAC_READ_SEARCH) : 0), asked = 0;
 	char err[MODCAPS_ERROR_MAX];
 
-	if (c->o->modcaps != NULL && becomes_root(c) &&
-	    modcaps_apply(c->o->modcaps, &caps, err) != 0) {
+	if (c->o->modcaps != NULL && !becomes_root(c))
+		log_warn("--modcaps has no effect: neither the caller nor anything of --uid-map is "
+			 "uid 0");
+	else if (c->o->modcaps != NULL && modcaps_apply(c->o->modcaps, &caps, &asked, err) != 0) {
 		log_error("%s", err);
 		return -EINVAL;
+	}
+	if (!in_userns(c) && (asked & ~c->caps) != 0) {
+		log_error("--modcaps=+%s: the caller does not have this capability to give",
+		    first_name(asked & ~c->caps));
+		return -EPERM;
 	}
 	if (handles && (caps & SET(DAC_READ_SEARCH)) == 0) {
 		log_error("can't disable DAC_READ_SEARCH when using --inode-file-handles=%s",
 		    modes[c->o->dev.file_handles]);
 		return -EINVAL;
 	}
-	p->worker_caps = caps & ~SET(DAC_READ_SEARCH);
+	/* By default this one is for the vault alone. */
+	p->worker_caps = (caps & ~SET(DAC_READ_SEARCH)) | (asked & SET(DAC_READ_SEARCH));
+	/* Root without some of the others goes on without them. */
+	if (!in_userns(c))
+		p->worker_caps &= c->caps;
 	return 0;
 }
 
@@ -181,7 +205,7 @@ plan_worker(const struct caller *c, struct plan *p)
 	struct userns_error e;
 	int r;
 
-	if (c->o->sandbox == SANDBOX_NAMESPACE && !c->root)
+	if (in_userns(c))
 		return plan_userns(c, p);
 	if (c->o->sandbox == SANDBOX_NAMESPACE) {
 		if ((r = userns_try(how, SPAWN_NAMESPACES, &e)) != 0)

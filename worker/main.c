@@ -7,6 +7,7 @@
  * sockets, nlanes arenas, the tables if there are any, and, from the second worker on, the mount namespace of the first.
  * Runs in: worker.
  */
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -56,6 +57,19 @@ become_root(uint32_t flags)
 		fatal("Couldn't set the process gid as root");
 	if ((flags & WORKER_UID_0) != 0 && setresuid(0, 0, 0) == -1)
 		fatal("Couldn't set the process uid as root");
+}
+
+/* Never more than can be had: a security module may know better than the monitor did. */
+static void
+keep_caps(uint64_t want, bool tell)
+{
+	const uint64_t have = privs_caps();
+
+	for (unsigned c = 0; c < 64 && tell; c++)
+		if ((want & ~have & PRIVS_CAP(c)) != 0)
+			log_warn("capability %s is withheld from this process (by AppArmor?)",
+			    capng_capability_to_name(c));
+	privs_keep_caps(want & have);
 }
 
 static void *
@@ -181,8 +195,7 @@ main(int argc, char *argv[])
 	root = sandbox_enter(start.sandbox, fds[0], mntns);
 	umask(0);
 	become_root(start.flags);
-	/* Never more than the monitor left. */
-	privs_keep_caps(start.caps & privs_caps());
+	keep_caps(start.caps, start.incarnation == 0);
 	privs_no_new();
 	privs_die_with_parent();
 	cred_init();

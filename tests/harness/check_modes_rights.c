@@ -235,7 +235,8 @@ START_TEST(test_modcaps)
 		{ "root namespace", "--modcaps=+sys_admin:-chown", "00000000882000da", EPERM, 0 },
 		{ "root chroot", "--modcaps=+sys_admin:-chown", "00000000882000da", EPERM, 0 },
 		{ "root none", "--modcaps=+SYS_ADMIN:-chown:+chown", "00000000882000db", 0, 0 },
-		{ "root namespace", "--modcaps=+dac_read_search", "00000000880000db", 0, EPERM },
+		{ "root namespace", "--modcaps=+dac_read_search", "00000000880000df", 0, EPERM },
+		{ "user namespace one", "--modcaps=+dac_read_search:+linux_immutable", "00000000880002df", EINVAL, EPERM },
 		{ "user namespace one", "--modcaps=-mknod:-setfcap", "00000000000000db", EINVAL, EPERM },
 		/* Not root: not even read. */
 		{ "user namespace", "--modcaps=nonsense", "00000000880000db", EINVAL, EPERM },
@@ -313,7 +314,7 @@ check_modes_rights(void)
 	tcase_add_loop_test(t, test_guest_groups, 0, 6);
 	tcase_add_test(t, test_ambient);
 	tcase_add_loop_test(t, test_creator, 0, 6);
-	tcase_add_loop_test(t, test_modcaps, 0, 7);
+	tcase_add_loop_test(t, test_modcaps, 0, 8);
 	tcase_add_loop_test(t, test_later_mounts, 0, 3);
 	return t;
 }

@@ -53,6 +53,8 @@ static const struct refused {
 	{ .args = { "--modcaps=+CAP_chown" }, .line = "invalid capability 'CAP_CHOWN'" },
 	{ .args = { "--modcaps=-dac_read_search" },
 	    .line = "can't disable DAC_READ_SEARCH when using --inode-file-handles=Prefer" },
+	{ .prefix = { "setpriv", "--bounding-set", "-sys_resource", "--inh-caps", "-all" }, .args = { "--modcaps=+sys_resource" },
+	    .line = "--modcaps=+sys_resource: the caller does not have this capability to give" },
 	/* As root of a user namespace it is root. */
 	{ .owner = MODES_USER, .args = { "--uid-map=:0:64321:1:", "--modcaps=+foo" }, .line = "invalid capability 'FOO'" },
 	{ .args = { "--shared-dir=/etc/passwd" }, .line = "Error entering sandbox: '/etc/passwd': Not a directory" },
@@ -94,8 +96,8 @@ static const struct said {
 	    .args = { "--sandbox=chroot" }, .line = "the worker process can reach /proc: there is neither CAP_SYS_ADMIN" },
 	{ .prefix = { "setpriv", "--bounding-set", "-dac_read_search", "--inh-caps", "-all" },
 	    .line = "Failed to open file handle for the root node: Operation not permitted" },
-	{ .owner = MODES_USER, .args = { "--modcaps=+foo" },
-	    .line = "Failed to open file handle for the root node: Operation not permitted" },
+	{ .owner = MODES_USER, .line = "Failed to open file handle for the root node: Operation not permitted" },
+	{ .owner = MODES_USER, .args = { "--modcaps=+foo" }, .line = "WARN  virtiofsd] --modcaps has no effect: " },
 };
 
 static bool
