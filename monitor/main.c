@@ -160,7 +160,10 @@ set_up(struct monitor *m)
 	}
 	if (o->socket_path == NULL)
 		return socket_inherited(o->fd, &m->listener);
-	return socket_listen(o->socket_path, socket_gid, &m->listener);
+	r = socket_listen(o->socket_path, socket_gid, &m->listener);
+	if (r == 0 && socket_is_elsewhere(&m->listener))
+		plan_keep(&m->plan, PRIVS_CAP(CAP_DAC_OVERRIDE));
+	return r;
 }
 
 /* Start the worker, then the front, with all that connects them. */

@@ -364,6 +364,14 @@ plan_make(const struct options *o, int share, struct plan *p)
 }
 
 void
+plan_keep(struct plan *p, uint64_t caps)
+{
+	caps &= privs_caps();
+	p->watch |= caps;
+	p->restart |= caps;
+}
+
+void
 plan_close(struct plan *p, bool keep_worker)
 {
 	fd_close(&p->how[CHILD_FRONT].userns);

@@ -31,6 +31,9 @@ struct plan {
  */
 int plan_make(const struct options *, int share, struct plan *) ATTR_MUSTCHECK;
 
+/* The monitor keeps these capabilities too, to the end, if it has them. */
+void plan_keep(struct plan *, uint64_t caps);
+
 /* Close what is only needed to start children. keep_worker: another worker may have to be started. */
 void plan_close(struct plan *, bool keep_worker);
 

@@ -159,6 +159,15 @@ socket_listen(const char *path, gid_t gid, struct listener *l)
 	return r;
 }
 
+bool
+socket_is_elsewhere(const struct listener *l)
+{
+	struct stat st;
+
+	return l->dir != -1 &&
+	    (fstat(l->dir, &st) == -1 || st.st_uid != geteuid() || (st.st_mode & 0300) != 0300);
+}
+
 static int
 sock_int(int fd, int what)
 {

@@ -28,6 +28,9 @@ struct listener {
  */
 int socket_listen(const char *path, gid_t gid, struct listener *) ATTR_MUSTCHECK;
 
+/* Is the directory another user's, or one that may not be written to, so that it takes CAP_DAC_OVERRIDE to remove the socket? */
+bool socket_is_elsewhere(const struct listener *);
+
 /* Use fd, inherited: it must be a listening UNIX stream socket. Logs one line and returns a negative errno otherwise. */
 int socket_inherited(int fd, struct listener *) ATTR_MUSTCHECK;
 

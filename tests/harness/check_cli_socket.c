@@ -177,6 +177,24 @@ START_TEST(test_stale_directory)
 }
 END_TEST
 
+/* It is removed from another user's directory as well, whatever the daemon has given up by then. */
+START_TEST(test_others_directory)
+{
+	static const char *const options[] = { "-f", "--worker-deaths=0", "--modcaps=-dac_override" };
+	const char *const args[] = { DIR, SOCK, options[_i], NULL };
+	int conn;
+
+	ck_assert_int_eq(chown(cli_dir, 1234, 1234), 0);
+	cli_start(args, NULL);
+	cli_expect_waiting();
+	ck_assert_int_ge(conn = cli_connect(cli_path("sock")), 0);
+	close(conn);
+	ck_assert_int_eq(cli_wait(), 0);
+	ck_assert_msg(strstr(cli.text_err, "cannot remove the socket") == NULL, "%s", cli.text_err);
+	cli_assert_clean("sock.pid ");
+}
+END_TEST
+
 /* Somebody else's socket, which has come to the same path meanwhile, stays. */
 START_TEST(test_replaced)
 {
@@ -473,6 +491,7 @@ check_cli_socket(void)
 	tcase_add_loop_test(t, test_relative, 0, 3);
 	tcase_add_loop_test(t, test_stale, 0, 4);
 	tcase_add_test(t, test_stale_directory);
+	tcase_add_loop_test(t, test_others_directory, 0, 3);
 	tcase_add_test(t, test_replaced);
 	tcase_add_test(t, test_renamed_directory);
 	tcase_add_test(t, test_pid_file);
