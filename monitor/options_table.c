@@ -237,7 +237,7 @@ const struct row options_rows[] = {
 	    .help = "Print what the processes of a running daemon may do, and exit.",
 	    .more = "PID is the process that was started, or the path of its pid file. One row for "
 		    "each role: ids, capabilities, namespaces, no_new_privs, seccomp mode, root "
-		    "directory." },
+		    "directory. What may not be seen is ?, and an error." },
 	{ .letter = 'o',
 	    .arg = "LIST",
 	    .set = add_text,

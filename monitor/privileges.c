@@ -32,6 +32,9 @@ struct table {
 	size_t n;
 };
 
+/* The errno for which namespaces or the root of a process could not be looked at. */
+static int hidden;
+
 static int
 fail(int error, const char *what)
 {
@@ -132,6 +135,7 @@ own_namespaces(const char *pid, const char *other, char *value, size_t size)
 		snprintf(path, sizeof(path), "/proc/%s/ns/%s", other, namespaces[i]);
 		m = readlink(path, b, sizeof(b));
 		if (n == -1 || m == -1) {
+			hidden = errno;
 			snprintf(value, size, "?");
 			return;
 		}
@@ -169,11 +173,15 @@ root(const char *pid, const char *other)
 	struct stat a, b;
 
 	snprintf(path, sizeof(path), "/proc/%s/root/.", other);
-	if (stat(path, &b) == -1)
+	if (stat(path, &b) == -1) {
+		hidden = errno;
 		return "?";
+	}
 	snprintf(path, sizeof(path), "/proc/%s/root/.", pid);
-	if (stat(path, &a) == -1)
+	if (stat(path, &a) == -1) {
+		hidden = errno;
 		return "?";
+	}
 	if (a.st_ino == b.st_ino && a.st_dev == b.st_dev)
 		return "host";
 	return is_empty(path, &a) ? "empty" : "own";
@@ -334,5 +342,11 @@ privileges_print(const char *who)
 		    "virtiofsd: no front, no worker: %s has no client yet, or is no "
 		    "virtiofsd\n",
 		    pid);
-	return fflush(stdout) == 0 ? 0 : -EIO;
+	if (fflush(stdout) != 0)
+		return -EIO;
+	if (hidden == 0)
+		return 0;
+	return fail(hidden,
+	    "namespaces and roots of other processes cannot be seen, which takes root and no "
+	    "AppArmor profile (a copy of this program has none)");
 }

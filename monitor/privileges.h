@@ -7,7 +7,7 @@
 
 /*
  * Print the table to standard output. who: the pid of the process that was started, or the path of its pid file. What the
- * caller may not see is '?'. Returns 0, or a negative errno and has said why on standard error.
+ * caller may not see is '?', and an error. Returns 0, or a negative errno and has said why on standard error.
  */
 int privileges_print(const char *who) ATTR_MUSTCHECK;
 

@@ -421,6 +421,28 @@ START_TEST(test_nothing_to_print)
 }
 END_TEST
 
+/* Somebody who may not look gets '?' for what it takes rights to see, and an error. */
+START_TEST(test_hidden)
+{
+	char cmd[600], line[640];
+	bool unseen = false, says = false;
+	FILE *f;
+
+	start(modes_named("root namespace"));
+	snprintf(cmd, sizeof(cmd), "setpriv --reuid %u --regid %u --clear-groups %s --print-privileges=%d 2>&1",
+	    MODES_USER, MODES_USER, getenv("VIRTIOFSD"), hv->pid);
+	f = popen(cmd, "re");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		unseen = unseen || strncmp(line, "front ", 6) == 0;
+		says = says || strstr(line, "namespaces and roots of other processes cannot be seen") != NULL;
+	}
+	ck_assert_int_eq(WEXITSTATUS(pclose(f)), 1);
+	ck_assert(unseen && says);
+	h_stop();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -436,6 +458,7 @@ main(void)
 	tcase_add_loop_test(t, test_fds, 0, modes_documented_n);
 	tcase_add_loop_test(t, test_promises, 0, modes_documented_n);
 	tcase_add_loop_test(t, test_nothing_to_print, 0, 3);
+	tcase_add_test(t, test_hidden);
 	suite_add_tcase(s, t);
 	return h_main(s, 120);
 }
