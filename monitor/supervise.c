@@ -54,7 +54,10 @@ supervise_take_signal(int sigfd)
 {
 	struct signalfd_siginfo si;
 
-	return read(sigfd, &si, sizeof(si)) == sizeof(si) ? (int)si.ssi_signo : 0;
+	if (read(sigfd, &si, sizeof(si)) != sizeof(si))
+		return 0;
+	log_info("ended by SIG%s", sigabbrev_np((int)si.ssi_signo));
+	return (int)si.ssi_signo;
 }
 
 union message {

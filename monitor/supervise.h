@@ -27,7 +27,7 @@ struct session {
  */
 int supervise_signals(int *sigfd) ATTR_MUSTCHECK;
 
-/* The signal that *sigfd reports, or 0 when there is none. Does not wait. */
+/* The signal that *sigfd reports, which the log then names, or 0 when there is none. Does not wait. */
 int supervise_take_signal(int sigfd);
 
 /*

@@ -154,6 +154,7 @@ START_TEST(test_libvirt_stops)
 	OK(vmm_wait_end(hv, &e));
 	ck_assert_int_eq(e.exit_status, 1);
 	ck_assert_uint_eq(e.left, 0);
+	ck_assert(vmm_log_has(hv, "INFO  virtiofsd] ended by SIGTERM"));
 	ck_assert_int_eq(lock_owner(), 0);
 	h_abandon();
 }
@@ -185,6 +186,7 @@ START_TEST(test_signal)
 {
 	static const char *const args[] = { "--shared-dir=@/share", "--socket-path=@/sock", NULL };
 	const struct cli_how how = { .child = signals[_i].ignored ? ignore_signals : NULL };
+	char line[64];
 
 	cli_start(args, &how);
 	cli_expect_waiting();
@@ -193,8 +195,11 @@ START_TEST(test_signal)
 		usleep(100000);
 		ck_assert_int_eq(waitpid(cli.pid, NULL, WNOHANG), 0);
 		cli_end(SIGTERM, 1);
-	} else
+	} else {
 		cli_end(signals[_i].sig, signals[_i].status);
+		snprintf(line, sizeof(line), "INFO  virtiofsd] ended by SIG%s\n", sigabbrev_np(signals[_i].sig));
+		ck_assert_msg(strstr(cli.text_err, line) != NULL, "%s", cli.text_err);
+	}
 	cli_assert_clean("sock.pid ");
 }
 END_TEST
