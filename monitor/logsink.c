@@ -124,8 +124,9 @@ sink(enum log_level level, const char *line)
 static void
 begin(void)
 {
-	/* Standard error may be a pipe whose reader has gone. */
+	/* Standard error may be a pipe whose reader has gone, or a file as large as RLIMIT_FSIZE allows. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	/* The first use of the calendar reads files: have it now, while they can be opened. */
 	tzset();
 	log_init(sink, logsink_level(LOGSINK_OWN));

@@ -84,7 +84,9 @@ make_memory(const char *name, size_t size, int *fd)
 		*fd = memfd_create(name, flags);
 	if (*fd == -1 || ftruncate(*fd, (off_t)size) == -1 ||
 	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1)
-		return fail("memory for a lane", errno);
+		return fail(errno == EFBIG ? "memory for a lane (RLIMIT_FSIZE is too small)"
+					   : "memory for a lane",
+		    errno);
 	return 0;
 }
 

@@ -265,6 +265,33 @@ START_TEST(test_no_nr_open)
 }
 END_TEST
 
+/* Nothing is written, or made, that is larger than the limit on files allows; and the log says so. */
+static void
+limit_files(void)
+{
+	const struct rlimit small = { 65536, 65536 };
+
+	if (setrlimit(RLIMIT_FSIZE, &small) < 0)
+		_exit(126);
+}
+
+START_TEST(test_limit_of_files)
+{
+	static const char *const args[] = { DIR, SOCK, NULL };
+	static const struct cli_how how = { .child = limit_files };
+	int conn;
+
+	cli_start(args, &how);
+	cli_expect_waiting();
+	ck_assert_int_ge(conn = cli_connect(cli_path("sock")), 0);
+	ck_assert_msg(cli_wait() == 1, "status %d: %s", cli.status, cli.text_err);
+	ck_assert_msg(strstr(cli.text_err, "ERROR virtiofsd] memory for a lane (RLIMIT_FSIZE is too small): "
+	    "File too large") != NULL, "%s", cli.text_err);
+	close(conn);
+	cli_assert_clean("sock.pid ");
+}
+END_TEST
+
 /* ---- its siblings ---- */
 
 static void
@@ -306,6 +333,7 @@ check_cli_start(void)
 	tcase_add_loop_test(t, test_start, 0, (int)(sizeof(starts) / sizeof(starts[0])));
 	tcase_add_loop_test(t, test_limit, 0, (int)(sizeof(limits) / sizeof(limits[0])));
 	tcase_add_test(t, test_no_nr_open);
+	tcase_add_test(t, test_limit_of_files);
 	tcase_add_test(t, test_alone);
 	return t;
 }
