@@ -32,10 +32,13 @@ on_abort(int sig)
 }
 
 void
-privs_begin_child(int keep)
+privs_begin_child(const char *name, int keep)
 {
 	struct sigaction sa = { .sa_handler = on_abort }, ign = { .sa_handler = SIG_IGN };
 
+	/* Executed by descriptor, it has a number for its name on kernels before 6.14. */
+	if (prctl(PR_SET_NAME, name) == -1)
+		fatal("prctl(PR_SET_NAME)");
 	if (prctl(PR_SET_DUMPABLE, 0) == -1)
 		fatal("prctl(PR_SET_DUMPABLE)");
 	if (close_range((unsigned)keep + 1, ~0U, 0) == -1)

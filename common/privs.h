@@ -14,10 +14,10 @@
 #define PRIVS_CAP(cap) (UINT64_C(1) << (cap))
 
 /*
- * First lines of a child's main(). Should: set dumpable 0, close every fd above keep, ignore SIGPIPE and SIGXFSZ, let
+ * First lines of a child's main(). Should: have the name of its program, set dumpable 0, close every fd above keep, ignore SIGPIPE and SIGXFSZ, let
  * abort() end a pid 1 (SIGABRT handler). Mustn't: open anything.
  */
-void privs_begin_child(int keep);
+void privs_begin_child(const char *name, int keep);
 
 /* Drop all supplementary groups. */
 void privs_drop_groups(void);

@@ -119,7 +119,7 @@ main(int argc, char *argv[])
 	seccomp_print_if_asked(argc, argv, "virtiofsd-front", rules, nrules);
 
 	/* Set up. */
-	privs_begin_child(CONTROL_FD);
+	privs_begin_child("virtiofsd-front", CONTROL_FD);
 	child_log_init(CONTROL_FD, LOG_INFO);
 	child_recv_start(CONTROL_FD, CTL_START_FRONT, &conf, sizeof(conf), fds, &nfds);
 	if (conf.nlanes < NQUEUES || conf.nlanes > RPC_LANES_MAX ||

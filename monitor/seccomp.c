@@ -122,6 +122,7 @@ static const struct sc_rule restart_rules[] = {
 	SC(getegid, "the same"),
 	SC(lseek, "files of procfs; LSEEK, READDIR"),
 	/* the sandbox */
+	SC_ARG(prctl, "its name", SC_EQ32(0, PR_SET_NAME)),
 	SC_ARG(prctl, "not dumpable", SC_EQ32(0, PR_SET_DUMPABLE)),
 	SC_ARG(prctl, "the monitor's end is its end", SC_EQ32(0, PR_SET_PDEATHSIG)),
 	SC_ARG(prctl, "capabilities", SC_EQ32(0, PR_CAPBSET_READ)),

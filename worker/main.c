@@ -165,7 +165,7 @@ main(int argc, char *argv[])
 	seccomp_print_if_asked(argc, argv, "virtiofsd-worker", rules, nrules);
 
 	/* set up */
-	privs_begin_child(CONTROL_FD);
+	privs_begin_child("virtiofsd-worker", CONTROL_FD);
 	mallopt(M_ARENA_MAX, 1);
 	sandbox_fd_directory();
 	child_recv_start(CONTROL_FD, CTL_START_WORKER, &start, sizeof(start), fds, &nfds);

@@ -295,6 +295,22 @@ END_TEST
 /* ---- its siblings ---- */
 
 static void
+copy(const char *daemon, const char *more, const char *to)
+{
+	char from[512];
+	int in, out;
+	struct stat st;
+
+	snprintf(from, sizeof(from), "%s%s", daemon, more);
+	in = open(from, O_RDONLY | O_CLOEXEC);
+	out = open(cli_path(to), O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	ck_assert_int_eq(fstat(in, &st), 0);
+	ck_assert_int_eq(sendfile(out, in, NULL, (size_t)st.st_size), st.st_size);
+	close(in);
+	close(out);
+}
+
+static void
 exec_copy(void)
 {
 	execl(cli_path("virtiofsd"), "virtiofsd", "--socket-path=/nonexistent", "--shared-dir=/",
@@ -308,18 +324,64 @@ START_TEST(test_alone)
 	static const struct cli_how how = { .child = exec_copy };
 	static const char *const none[] = { NULL };
 	const char *daemon = getenv("VIRTIOFSD") != NULL ? getenv("VIRTIOFSD") : "build/virtiofsd";
-	int in = open(daemon, O_RDONLY | O_CLOEXEC),
-	    out = open(cli_path("virtiofsd"), O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-	struct stat st;
 
-	ck_assert_int_eq(fstat(in, &st), 0);
-	ck_assert_int_eq(sendfile(out, in, NULL, (size_t)st.st_size), st.st_size);
-	close(in);
-	close(out);
+	copy(daemon, "", "virtiofsd");
 	ck_assert_int_eq(cli_run(none, &how), 1);
 	ck_assert_msg(strstr(cli.text_err, "ERROR virtiofsd] cannot find /tmp/cli-") != NULL, "%s",
 	    cli.text_err);
 	cli_assert_clean("virtiofsd ");
+}
+END_TEST
+
+static void
+exec_linked(void)
+{
+	char share[80], sock[80];
+
+	snprintf(share, sizeof(share), "--shared-dir=%s", cli_path("share"));
+	snprintf(sock, sizeof(sock), "--socket-path=%s", cli_path("sock"));
+	execl(cli_path("virtiofsd"), "virtiofsd", share, sock, (char *)NULL);
+	_exit(126);
+}
+
+/* How many children of the daemon have that name. */
+static int
+named(const char *name)
+{
+	char cmd[128];
+	FILE *f;
+	int n = 0;
+
+	snprintf(cmd, sizeof(cmd), "pgrep -c -x -P %d %s", cli.pid, name);
+	f = popen(cmd, "re");
+	ck_assert(f != NULL && fscanf(f, "%d", &n) == 1);
+	pclose(f);
+	return n;
+}
+
+/* Whatever their files are called, or are to a kernel that executes them by descriptor. */
+START_TEST(test_names)
+{
+	static const struct cli_how how = { .child = exec_linked };
+	static const char *const none[] = { NULL };
+	const char *daemon = getenv("VIRTIOFSD") != NULL ? getenv("VIRTIOFSD") : "build/virtiofsd";
+	int conn;
+
+	copy(daemon, "", "virtiofsd");
+	copy(daemon, "-front", "1");
+	copy(daemon, "-worker", "2");
+	ck_assert_int_eq(symlink("1", cli_path("virtiofsd-front")), 0);
+	ck_assert_int_eq(symlink("2", cli_path("virtiofsd-worker")), 0);
+	cli_start(none, &how);
+	cli_expect_waiting();
+	ck_assert_int_ge(conn = cli_connect(cli_path("sock")), 0);
+	for (int i = 0; i < 100 && named("virtiofsd-front") + named("virtiofsd-worke") < 2; i++)
+		usleep(20000);
+	ck_assert_int_eq(named("virtiofsd-front"), 1);
+	ck_assert_int_eq(named("virtiofsd-worke"), 1);
+	close(conn);
+	ck_assert_int_eq(cli_wait(), 0);
+	cli_assert_clean("1 2 sock.pid virtiofsd virtiofsd-front virtiofsd-worker ");
 }
 END_TEST
 
@@ -335,5 +397,6 @@ check_cli_start(void)
 	tcase_add_test(t, test_no_nr_open);
 	tcase_add_test(t, test_limit_of_files);
 	tcase_add_test(t, test_alone);
+	tcase_add_test(t, test_names);
 	return t;
 }

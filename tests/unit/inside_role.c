@@ -303,7 +303,7 @@ role_main(enum inside_role role, int ctl, const struct inside_attempt *a, bool u
 	log_init(sink_report, LOG_ERROR);
 	if (under_profile && role == INSIDE_WORKER_AGAIN)
 		inherit_profile();
-	privs_begin_child(CONTROL_FD);
+	privs_begin_child("check_inside", CONTROL_FD);
 	snprintf(mnt, sizeof(mnt), "%s/share/sub", inside.base);
 	inside.mnt = mnt;
 	if (role == INSIDE_CONTROL)
