@@ -178,10 +178,16 @@ respawn_died(struct respawn *r, struct child *worker, struct vault *vault)
 bool
 respawn_ready(struct respawn *r, const struct child *worker, int front_ctl)
 {
+	int e;
+
 	if (!worker->ready || r->sent == r->give.incarnation)
 		return true;
 	r->ready_by = 0;
-	if (start_new_lanes(front_ctl, &r->lanes, r->give.incarnation) != 0)
+	e = start_new_lanes(front_ctl, &r->lanes, r->give.incarnation);
+	/* The front has ended: that will be seen, and why it did decides. */
+	if (e == -EPIPE || e == -ECONNRESET)
+		return true;
+	if (e != 0)
 		return false;
 	r->sent = r->give.incarnation;
 	start_lanes_close_front(&r->lanes);

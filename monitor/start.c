@@ -219,6 +219,8 @@ start_new_lanes(int ctl, const struct lanes *l, uint32_t incarnation)
 	};
 	int r = msg_send(ctl, &m, sizeof(m), l->front, l->n, MSG_DONTWAIT);
 
+	if (r == -EPIPE || r == -ECONNRESET)
+		return r;
 	return r != 0 ? fail("cannot send to the front process", -r) : 0;
 }
 

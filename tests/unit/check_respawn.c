@@ -256,6 +256,18 @@ START_TEST(test_exit)
 }
 END_TEST
 
+/* The client goes, and the front with it, between the end of a worker and the next. */
+START_TEST(test_front_leaves)
+{
+	start("s", "x", NULL, NULL);
+	kill_worker(0);
+	(void)worker_pid(1);
+	fd_close(&conn);
+	want_end(0);
+	want_log("Client disconnected", 100);
+}
+END_TEST
+
 START_TEST(test_give_up)
 {
 	static const char *const scripts[] = { "d", "sd", "dds" };
@@ -451,6 +463,7 @@ main(int argc, char *argv[])
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_test(t, test_restart);
 	tcase_add_test(t, test_exit);
+	tcase_add_test(t, test_front_leaves);
 	tcase_add_loop_test(t, test_give_up, 0, 3);
 	tcase_add_test(t, test_window);
 	tcase_add_test(t, test_never);
