@@ -3,9 +3,11 @@
  * What is said of the options once there is a log (spec/cli.md section 5, step 4). Runs in: monitor.
  */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "common/log.h"
 #include "monitor/options.h"
+#include "monitor/start.h"
 
 static const struct {
 	unsigned bit;
@@ -31,7 +33,8 @@ check_migration(const struct options *o)
 	int r = 0;
 
 	if (o->migration_given)
-		log_warn("live migration is not offered by this version");
+		log_warn("live migration is not offered by this version: --migration-* has no "
+			 "effect");
 	if (o->migration_mode != MIGRATION_FILE_HANDLES)
 		return 0;
 	if (o->migration_confirm_paths) {
@@ -56,6 +59,10 @@ options_check(const struct options *o)
 			log_warn("%s", deprecated[i].text);
 	if (check_migration(o) != 0)
 		return -EINVAL;
+	if (o->pool_given && o->pool_size > START_LANES_PER_QUEUE_MAX)
+		log_warn("--thread-pool-size=%" PRIu64 ": no more than %u requests of a queue are "
+			 "served at the same time",
+		    o->pool_size, START_LANES_PER_QUEUE_MAX);
 	if (o->dev.posix_acl != NEGOTIATE_NEVER && o->translate_uid.n + o->translate_gid.n > 0) {
 		log_error("cannot use --translate-uid or --translate-gid with --posix-acl=%s: "
 			  "translating ids would break ACLs",

@@ -108,7 +108,7 @@ const struct row options_rows[] = {
 	{ "thread-pool-size", .arg = "N", .set = set_number, FIELD(pool_size), .max = SIZE_MAX,
 	    GIVEN(pool_given), .help = "Most requests of one queue served at the same time.",
 	    .more = "0 and 1: one after the other. Without this option the daemon adapts to how "
-		    "fast the file system is." },
+		    "fast the file system is. More than 64 are 64." },
 	{ "xattr", .set = set_flag, .flag = DEV_XATTR, .help = "Offer extended attributes." },
 	{ "posix-acl", .arg = "WHEN", .set = set_word, FIELD(dev.posix_acl),
 	    .words = negotiation_words, .def = "never", .bare = "always",

@@ -100,11 +100,9 @@ start_journal(uint32_t n, int *fd)
 static uint32_t
 lanes_per_queue(const struct options *o)
 {
-	const uint32_t most = RPC_LANES_MAX - REQUEST_QUEUES_MAX;
-
 	if (!o->pool_given)
 		return LANES_PER_QUEUE;
-	return o->pool_size < 1 ? 1 : o->pool_size > most ? most : (uint32_t)o->pool_size;
+	return (uint32_t)MIN(MAX(o->pool_size, 1), START_LANES_PER_QUEUE_MAX);
 }
 
 uint32_t

@@ -24,6 +24,9 @@ struct lanes {
 /* How many lanes these options need: one, and one for each request queue or thread asked for. */
 uint32_t start_nlanes(const struct options *);
 
+/* How many lanes one request queue may use, whatever --thread-pool-size says. */
+#define START_LANES_PER_QUEUE_MAX (RPC_LANES_MAX - REQUEST_QUEUES_MAX)
+
 /*
  * Make n lanes (<= RPC_LANES_MAX) and their arenas. Logs one line and returns a negative errno on failure; nothing is
  * left then.
