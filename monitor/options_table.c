@@ -231,8 +231,9 @@ const struct row options_rows[] = {
 	{ "print-seccomp", .arg = "ROLE", .set = set_print_seccomp, FIELD(print_role),
 	    .words = print_words,
 	    .help = "Print the system calls that a process may make, and exit.",
-	    .more = "One line for each call, with the condition on its arguments and the reason. "
-		    "With ,json behind the role: the seccomp object of an OCI runtime." },
+	    .more = "One line for each call, with the condition on its arguments and the reason: "
+		    "as for a daemon started by root. With ,json behind the role: the seccomp "
+		    "object of an OCI runtime." },
 	{ "print-privileges", .arg = "PID", .set = set_print_privileges, FIELD(print_who),
 	    .help = "Print what the processes of a running daemon may do, and exit.",
 	    .more = "PID is the process that was started, or the path of its pid file. One row for "
