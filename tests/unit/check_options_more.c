@@ -44,7 +44,7 @@ static const struct {
 	{ { BASE, "-f" }, 0, "W:Use of deprecated flag '-f'" },
 	{ { BASE, "--inode-file-handles=fallback" }, 0, "W:Use of deprecated value 'fallback'" },
 	{ { BASE, "--migration-mode=find-paths", "--migration-confirm-paths" }, 0,
-	    "W:live migration is not offered by this version\n" },
+	    "W:live migration is not offered by this version: --migration-* has no effect\n" },
 	{ { BASE, "--migration-mode=file-handles", "--migration-on-error=abort" }, 0,
 	    "W:live migration" },
 	{ { BASE, "--migration-mode=file-handles", "--migration-verify-handles",
