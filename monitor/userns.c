@@ -29,7 +29,7 @@
 
 #include <linux/capability.h>
 
-/* What the process in the namespace found out. With it comes an fd of its user namespace. */
+/* What the process in the namespace found out. With it comes an fd of its user namespace, if that is its own. */
 struct outcome {
 	enum { TRIED_NS_FILE, TRIED_UNSHARE, TRIED_MOUNT } last;
 	int error; /* of that */
@@ -84,23 +84,22 @@ try_all(unsigned long namespaces)
  * Yama may withhold. And it is opened first: procfs is mounted over afterwards.
  */
 static void ATTR_NORETURN
-try_and_tell(int sock, unsigned long namespaces)
+try_and_tell(int sock, bool own, unsigned long namespaces)
 {
 	struct outcome o = { .last = TRIED_NS_FILE };
-	int userns;
+	int userns = -1;
 	char go;
 
 	if (recv(sock, &go, 1, 0) != 1)
 		_exit(1);
-	userns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	if (userns == -1)
+	if (own && (userns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC)) == -1)
 		o.error = errno;
 	else
 		o = try_all(namespaces);
 	_exit(msg_send(sock, &o, sizeof(o), &userns, userns != -1, 0) != 0);
 }
 
-/* Let the process try, and hear how that went. *userns: of the namespace it is in, the caller's to close. */
+/* Let the process try, and hear how that went. *userns: of its own namespace, the caller's to close; or -1. */
 static int
 judge(int sock, int *userns, bool *bind_mounts, struct userns_error *e)
 {
@@ -283,7 +282,7 @@ start(unsigned long flags, unsigned long namespaces, int *sock)
 	pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
 		close(pair[0]);
-		try_and_tell(pair[1], namespaces);
+		try_and_tell(pair[1], (flags & CLONE_NEWUSER) != 0, namespaces);
 	}
 	fd_close(&pair[1]);
 	if (pid == -1)
@@ -317,7 +316,7 @@ userns_new(const struct id_map *uid, const struct id_map *gid, struct spawn_how 
 int
 userns_try(struct spawn_how *how, unsigned long namespaces, struct userns_error *e)
 {
-	int sock = -1, same = -1, r = 0;
+	int sock = -1, none = -1, r = 0;
 	pid_t pid = start(namespaces, 0, &sock);
 
 	how->userns = -1;
@@ -325,8 +324,8 @@ userns_try(struct spawn_how *how, unsigned long namespaces, struct userns_error 
 		return fail(e, USERNS_MAKE, errno, "cannot make namespaces (clone): %s",
 		    strerrordesc_np(errno));
 	if ((namespaces & CLONE_NEWNS) != 0)
-		r = judge(sock, &same, &how->bind_mounts, e);
-	fd_close(&same);
+		r = judge(sock, &none, &how->bind_mounts, e);
+	fd_close(&none);
 	fd_close(&sock);
 	(void)waitpid(pid, NULL, 0);
 	if (r == 0)
