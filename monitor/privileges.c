@@ -32,8 +32,16 @@ struct table {
 	size_t n;
 };
 
-/* The errno for which namespaces or the root of a process could not be looked at. */
+/* The errno for which namespaces or the root of a process may not be looked at. */
 static int hidden;
+
+/* A process that has gone meanwhile hides nothing. */
+static void
+note_hidden(void)
+{
+	if (errno == EACCES || errno == EPERM)
+		hidden = errno;
+}
 
 static int
 fail(int error, const char *what)
@@ -135,7 +143,7 @@ own_namespaces(const char *pid, const char *other, char *value, size_t size)
 		snprintf(path, sizeof(path), "/proc/%s/ns/%s", other, namespaces[i]);
 		m = readlink(path, b, sizeof(b));
 		if (n == -1 || m == -1) {
-			hidden = errno;
+			note_hidden();
 			snprintf(value, size, "?");
 			return;
 		}
@@ -174,12 +182,12 @@ root(const char *pid, const char *other)
 
 	snprintf(path, sizeof(path), "/proc/%s/root/.", other);
 	if (stat(path, &b) == -1) {
-		hidden = errno;
+		note_hidden();
 		return "?";
 	}
 	snprintf(path, sizeof(path), "/proc/%s/root/.", pid);
 	if (stat(path, &a) == -1) {
-		hidden = errno;
+		note_hidden();
 		return "?";
 	}
 	if (a.st_ino == b.st_ino && a.st_dev == b.st_dev)
