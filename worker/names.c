@@ -51,18 +51,21 @@ int
 op_FORGET(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_forget1 *f = rpc_x(RPC_REQUEST, h);
+	struct inode *in[RPC_FORGETS_MAX];
 
 	resolve_forget_begin();
 	for (unsigned i = 0; i < h->nx; i++) {
-		struct inode *in = inode_by_node(f[i].node);
 		uint64_t named = f[i].incarnation == inode_incarnation() ? f[i].named : 0;
 
+		in[i] = inode_by_node(f[i].node);
 		/* A node this worker never met is known to the vault alone. */
-		if (f[i].node != ROOT_NODE && (in == NULL || inode_forget(in, named, true)))
-			vault_forget(l, f[i].node, in);
-		inode_put(in);
+		if (f[i].node != ROOT_NODE && (in[i] == NULL || inode_forget(in[i], named, true)))
+			vault_forget(l, f[i].node, in[i]);
 	}
 	resolve_forget_end(l);
+	/* The last close of a removed file takes its time. */
+	for (unsigned i = 0; i < h->nx; i++)
+		inode_put(in[i]);
 	vault_unmount(l);
 	return ops_reply_ok(l, h);
 }
