@@ -49,8 +49,8 @@ is_after(const struct statx_timestamp *a, const struct timespec *b)
 }
 
 /*
- * Was it born after the last worker had died? A birth that is still to come was given by another machine's clock, which
- * says nothing here; one within a clock tick after the beginning may be stamped with the time before it.
+ * Was it born after the last worker had died? By this machine's clock, that is, which is the local file systems'; one within
+ * a clock tick after the beginning may be stamped with the time before it.
  */
 static bool
 is_too_young(const struct inode *in, const struct timespec *read_at)
@@ -58,7 +58,8 @@ is_too_young(const struct inode *in, const struct timespec *read_at)
 	struct timespec now;
 	struct statx st;
 
-	if (statx(inode_fd(in), "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BTIME, &st) == -1 ||
+	if (inode_has(in, INODE_AMBIGUOUS) ||
+	    statx(inode_fd(in), "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BTIME, &st) == -1 ||
 	    (st.stx_mask & STATX_BTIME) == 0)
 		return false;
 	clock_gettime(CLOCK_REALTIME, &now);
