@@ -220,15 +220,6 @@ write_lane(struct request *r)
 	return 0;
 }
 
-static void
-write_again(struct request *r)
-{
-	int e = write_lane(r);
-
-	if (e != 0)
-		reply_error(r, e);
-}
-
 /* How long it took less what copying takes, at 4 GB/s. */
 static uint64_t
 waited(const struct request *r, uint64_t start)
@@ -279,10 +270,8 @@ write_loop(struct request *r, void (*learn)(struct pace *, uint64_t ns))
 static void
 write_in_pool(struct request *r)
 {
-	if (!write_loop(r, pace_learn)) {
-		r->run = write_again;
-		request_return(r);
-	}
+	if (!write_loop(r, pace_learn))
+		leave_to_worker(r, write_lane);
 }
 
 int

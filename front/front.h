@@ -85,6 +85,7 @@ struct request {
 	} arg;
 	void (*run)(struct request *); /* in the pool; when it is no longer parked */
 	void (*ask)(struct request *); /* of ask_file() */
+	int (*lane_op)(struct request *); /* of leave_to_worker() */
 	uint32_t wipes; /* of the session when it was popped */
 	int fd; /* to close in the pool */
 

@@ -154,6 +154,15 @@ uint64_t handle_open(struct request *, uint64_t node, uint32_t mode, bool wronly
  * long lately: a server that is slow must not hold up the queue.
  */
 void ask_file(struct request *, void (*run)(struct request *));
+/*
+ * fuse_file.c: The worker shall do it: call lane_op(), which returns 0 or the error to reply, in the queue's thread. That is for
+ * files marked as set-id ones meanwhile, and for what this process is refused on an open file: some file systems judge by who
+ * asks now (network file systems with credentials of their own, FALLOCATE on ZFS).
+ */
+void leave_to_worker(struct request *, int (*lane_op)(struct request *));
+bool is_refused(int error);
+/* fuse_attr.c: Set-id bits that the host or another guest has set: this one knows of them now, and its writes shall keep them. */
+void note_setid(struct request *, uint32_t mode);
 /* fuse_open.c: The last reference may close a file, which may take long: then in the pool. */
 void handle_drop(struct handle *);
 

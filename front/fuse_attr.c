@@ -21,6 +21,13 @@ reply_attr(struct request *r, const struct fuse_attr *a)
 	reply_body(r, &out, sizeof(out));
 }
 
+void
+note_setid(struct request *r, uint32_t mode)
+{
+	if (r->h != NULL && S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) != 0)
+		atomic_store(&r->h->setid, true);
+}
+
 static void
 attr_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 {
@@ -33,8 +40,22 @@ attr_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 		reply_error(r, h->error);
 		return;
 	}
+	note_setid(r, w->attr.mode);
 	attr_to_fuse(&a, &w->attr);
 	reply_attr(r, &a);
+}
+
+static int
+getattr_lane(struct request *r)
+{
+	struct rpc_getattr *w;
+	int e;
+
+	e = lanes_add(r, RPC_GETATTR, attr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
+	if (e == 0)
+		w->f = r->h != NULL ? file_of(r->h, false)
+				    : (struct rpc_file){ .node = r->in.nodeid };
+	return e;
 }
 
 /*
@@ -47,12 +68,13 @@ getattr_here(struct request *r)
 	struct fuse_attr a = { 0 };
 
 	if (statx(r->h->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x) == -1) {
-		reply_error(r, -errno);
+		if (is_refused(-errno))
+			leave_to_worker(r, getattr_lane);
+		else
+			reply_error(r, -errno);
 		return;
 	}
-	/* Set by the host or another guest: this guest knows of them now, and its writes shall keep them. */
-	if ((x.stx_mode & (S_ISUID | S_ISGID)) != 0)
-		atomic_store(&r->h->setid, true);
+	note_setid(r, x.stx_mode);
 	a.ino = x.stx_ino;
 	a.size = x.stx_size;
 	a.blocks = x.stx_blocks;
@@ -74,8 +96,6 @@ int
 fuse_getattr(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	const struct fuse_getattr_in *in = arg;
-	struct rpc_getattr *w;
-	int e;
 
 	(void)var;
 	(void)varlen;
@@ -87,25 +107,10 @@ fuse_getattr(struct request *r, const void *arg, const char *var, size_t varlen)
 			return 0;
 		}
 	}
-	e = lanes_add(r, RPC_GETATTR, attr_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
-	if (e == 0)
-		w->f = r->h != NULL ? file_of(r->h, false)
-				    : (struct rpc_file){ .node = r->in.nodeid };
-	return e;
+	return getattr_lane(r);
 }
 
 static int setattr_lane(struct request *);
-
-/* In the queue's thread: the size is set. */
-static void
-setattr_rest(struct request *r)
-{
-	int e;
-
-	r->arg.setattr.valid &= ~(uint32_t)FATTR_SIZE;
-	if ((e = setattr_lane(r)) != 0)
-		reply_error(r, e);
-}
 
 static void
 truncate_here(struct request *r)
@@ -119,8 +124,8 @@ truncate_here(struct request *r)
 		reply_error(r, e);
 		return;
 	}
-	r->run = setattr_rest;
-	request_return(r);
+	r->arg.setattr.valid &= ~(uint32_t)FATTR_SIZE;
+	leave_to_worker(r, setattr_lane);
 }
 
 /*
@@ -132,9 +137,8 @@ may_truncate_here(const struct request *r, int error)
 {
 	const uint32_t before = FATTR_MODE | FATTR_UID | FATTR_GID;
 
-	return (error == -EACCES || error == -EPERM) && r->h != NULL && r->h->fd >= 0 &&
-	    !atomic_load(&r->h->setid) && (r->arg.setattr.valid & FATTR_SIZE) != 0 &&
-	    (r->arg.setattr.valid & before) == 0;
+	return is_refused(error) && r->h != NULL && r->h->fd >= 0 && !atomic_load(&r->h->setid) &&
+	    (r->arg.setattr.valid & FATTR_SIZE) != 0 && (r->arg.setattr.valid & before) == 0;
 }
 
 static void

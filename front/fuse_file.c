@@ -53,6 +53,30 @@ ask_file(struct request *r, void (*run)(struct request *))
 }
 
 static void
+do_lane_op(struct request *r)
+{
+	int e = r->lane_op(r);
+
+	if (e != 0)
+		reply_error(r, e);
+}
+
+void
+leave_to_worker(struct request *r, int (*lane_op)(struct request *))
+{
+	r->lane_op = lane_op;
+	r->run = do_lane_op;
+	request_return(r);
+}
+
+bool
+is_refused(int error)
+{
+	return error == -EACCES || error == -EPERM || error == -ENOKEY || error == -EKEYEXPIRED ||
+	    error == -EKEYREVOKED;
+}
+
+static void
 flush_now(struct request *r)
 {
 	uint64_t start = clock_ns();
@@ -161,23 +185,6 @@ fallocate_lane(struct request *r)
 	return e;
 }
 
-static void
-fallocate_again(struct request *r)
-{
-	int e = fallocate_lane(r);
-
-	if (e != 0)
-		reply_error(r, e);
-}
-
-/* From the pool: the worker shall do it. */
-static void
-leave_to_worker(struct request *r, void (*again)(struct request *))
-{
-	r->run = again;
-	request_return(r);
-}
-
 /* No reserved blocks for an unprivileged process: the worker has the last word. */
 static bool
 is_no_space(struct request *r, int e)
@@ -194,7 +201,7 @@ fallocate_now(struct request *r)
 
 	/* The file may have become a set-id one while this waited. */
 	if (atomic_load(&r->h->setid)) {
-		leave_to_worker(r, fallocate_again);
+		leave_to_worker(r, fallocate_lane);
 		return;
 	}
 	do
@@ -202,8 +209,8 @@ fallocate_now(struct request *r)
 		    ? -errno
 		    : 0;
 	while (e == -EINTR);
-	if (is_no_space(r, e))
-		leave_to_worker(r, fallocate_again);
+	if (is_no_space(r, e) || is_refused(e))
+		leave_to_worker(r, fallocate_lane);
 	else
 		reply_error(r, e);
 }
@@ -242,13 +249,30 @@ lseek_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 		reply_body(r, &out, sizeof(out));
 }
 
+static int
+lseek_lane(struct request *r)
+{
+	struct rpc_lseek *w;
+	int e;
+
+	e = lanes_add(r, RPC_LSEEK, lseek_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
+	if (e == 0) {
+		w->f = file_of(r->h, false);
+		w->offset = r->offset;
+		w->whence = r->ioflags;
+	}
+	return e;
+}
+
 static void
 lseek_here(struct request *r)
 {
 	off_t off = lseek(r->h->fd, (off_t)r->offset, (int)r->ioflags);
 	struct fuse_lseek_out out = { .offset = (uint64_t)off };
 
-	if (off == -1)
+	if (off == -1 && is_refused(-errno))
+		leave_to_worker(r, lseek_lane);
+	else if (off == -1)
 		reply_error(r, -errno);
 	else
 		reply_body(r, &out, sizeof(out));
@@ -258,29 +282,20 @@ int
 fuse_lseek(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	const struct fuse_lseek_in *in = arg;
-	struct rpc_lseek *w;
-	int e;
 
 	(void)var;
 	(void)varlen;
 	r->h = handle_get(in->fh, r->in.nodeid);
 	if (r->h == NULL)
 		return -EBADF;
-	if (r->h->fd >= 0) {
-		r->offset = in->offset;
-		r->ioflags = in->whence;
-		ask_file(r, lseek_here);
-		return 0;
-	}
 	if (r->h->dir)
 		return -EISDIR;
-	e = lanes_add(r, RPC_LSEEK, lseek_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
-	if (e == 0) {
-		w->f = file_of(r->h, false);
-		w->offset = in->offset;
-		w->whence = in->whence;
-	}
-	return e;
+	r->offset = in->offset;
+	r->ioflags = in->whence;
+	if (r->h->fd < 0)
+		return lseek_lane(r);
+	ask_file(r, lseek_here);
+	return 0;
 }
 
 static void
@@ -326,15 +341,6 @@ copy_lane(struct request *r)
 }
 
 static void
-copy_again(struct request *r)
-{
-	int e = copy_lane(r);
-
-	if (e != 0)
-		reply_error(r, e);
-}
-
-static void
 copy_now(struct request *r)
 {
 	const struct fuse_copy_file_range_in *in = &r->arg.copy;
@@ -342,14 +348,14 @@ copy_now(struct request *r)
 	ssize_t n;
 
 	if (atomic_load(&r->h2->setid)) {
-		leave_to_worker(r, copy_again);
+		leave_to_worker(r, copy_lane);
 		return;
 	}
 	do
 		n = copy_file_range(r->h->fd, &off_in, r->h2->fd, &off_out, (size_t)in->len, 0);
 	while (n == -1 && errno == EINTR);
-	if (n == -1 && is_no_space(r, -errno))
-		leave_to_worker(r, copy_again);
+	if (n == -1 && (is_no_space(r, -errno) || is_refused(-errno)))
+		leave_to_worker(r, copy_lane);
 	else if (n == -1)
 		reply_error(r, -errno);
 	else

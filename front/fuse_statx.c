@@ -41,6 +41,7 @@ statx_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 		reply_error(r, h->error);
 		return;
 	}
+	note_setid(r, a->mode);
 	memset(&st, 0, sizeof(st));
 	st.mask = w->mask;
 	st.attributes = w->attributes;
@@ -68,6 +69,21 @@ stamp(const struct statx_timestamp *t)
 	return (struct abi_time){ .sec = t->tv_sec, .nsec = t->tv_nsec };
 }
 
+static int
+statx_lane(struct request *r)
+{
+	struct rpc_statx *w;
+	int e;
+
+	e = lanes_add(r, RPC_STATX, statx_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
+	if (e == 0) {
+		w->f = r->h != NULL ? file_of(r->h, false)
+				    : (struct rpc_file){ .node = r->in.nodeid };
+		w->sync = r->ioflags;
+	}
+	return e;
+}
+
 /* As GETATTR: a donated file needs nobody's privileges. */
 static void
 statx_here(struct request *r)
@@ -77,12 +93,13 @@ statx_here(struct request *r)
 	struct statx x;
 
 	if (statx(r->h->fd, "", flags, STATX_BASIC_STATS | STATX_BTIME, &x) == -1) {
-		reply_error(r, -errno);
+		if (is_refused(-errno))
+			leave_to_worker(r, statx_lane);
+		else
+			reply_error(r, -errno);
 		return;
 	}
-	/* As GETATTR: this guest knows of them now. */
-	if ((x.stx_mode & (S_ISUID | S_ISGID)) != 0)
-		atomic_store(&r->h->setid, true);
+	note_setid(r, x.stx_mode);
 	memset(&st, 0, sizeof(st));
 	st.mask = x.stx_mask & (STATX_BASIC_STATS | STATX_BTIME);
 	st.attributes = x.stx_attributes & ATTRIBUTES;
@@ -107,28 +124,19 @@ int
 fuse_statx(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	const struct abi_statx_in *in = arg;
-	const uint32_t sync = in->flags & SYNC_FLAGS;
-	struct rpc_statx *w;
-	int e;
 
 	(void)var;
 	(void)varlen;
-	if (sync == SYNC_FLAGS)
+	r->ioflags = in->flags & SYNC_FLAGS;
+	if (r->ioflags == SYNC_FLAGS)
 		return -EINVAL;
 	if ((in->getattr_flags & FUSE_GETATTR_FH) != 0) {
 		/* As GETATTR: a wrong one is no error. */
 		r->h = handle_get(in->fh, r->in.nodeid);
 		if (r->h != NULL && r->h->fd >= 0 && (r->q->s->dev.flags & DEV_TRANSLATE) == 0) {
-			r->ioflags = sync;
 			ask_file(r, statx_here);
 			return 0;
 		}
 	}
-	e = lanes_add(r, RPC_STATX, statx_done, 0, NULL, 0, NULL, 0, NULL, 0, &w);
-	if (e == 0) {
-		w->f = r->h != NULL ? file_of(r->h, false)
-				    : (struct rpc_file){ .node = r->in.nodeid };
-		w->sync = sync;
-	}
-	return e;
+	return statx_lane(r);
 }

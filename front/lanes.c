@@ -269,16 +269,23 @@ learn(struct queue *q, struct lane *l, uint8_t msg)
 	q->service_ns = (uint32_t)(q->service_ns + diff / 8);
 }
 
-/* Without asking a server: the type never changes, and about the size it will do what is known here. */
+/*
+ * Is this no regular file? Without asking a server: the type never changes, and about the size it will do what is known here.
+ * Closes it, and says no, if this process may not even look: a FUSE file system of the host shows nothing to other users
+ * than who mounted it. The worker serves it then.
+ */
 static bool
-is_file(int fd, uint64_t *size)
+is_no_file(int *fd, uint64_t *size)
 {
 	struct statx st;
 
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &st) == -1)
+	if (statx(*fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &st) ==
+	    -1) {
+		fd_close(fd);
 		return false;
+	}
 	*size = st.stx_size;
-	return S_ISREG(st.stx_mode);
+	return !S_ISREG(st.stx_mode);
 }
 
 void
@@ -290,12 +297,17 @@ lanes_note_oldest(struct queue *q, struct lane *l)
 	for (uint8_t i = 0; i < RPC_UNANSWERED_MAX; i++) {
 		if (l->left[i] == 0 || (oldest != 0 && l->sent_ns[i] >= oldest))
 			continue;
-		oldest = l->sent_ns[i];
-		for (struct rpc_hdr *h = rpc_first(l->tx[i]); h != NULL; h = rpc_next(l->tx[i], h))
-			if (lanes_outstanding(q, l, i, h) != NULL) {
+		for (struct rpc_hdr *h = rpc_first(l->tx[i]); h != NULL;
+		     h = rpc_next(l->tx[i], h)) {
+			const struct request *r = lanes_outstanding(q, l, i, h);
+
+			/* What is to be sent again waits for nobody yet. */
+			if (r != NULL && r->on_wire) {
+				oldest = l->sent_ns[i];
 				op = h->op;
 				break;
 			}
+		}
 	}
 	atomic_store_explicit(&l->waiting_op, op, memory_order_relaxed);
 	atomic_store_explicit(&l->waiting_since, oldest, memory_order_relaxed);
@@ -343,7 +355,7 @@ take_reply(struct queue *q, struct lane *l, const struct rpc_hdr *h, int fd)
 	/* A request that is to be sent again is not on the wire: nobody can answer it. */
 	if (r == NULL || r->lane != l || r->op != h->op || l->left[r->msg] == 0 || !r->on_wire)
 		lie = "a reply to what was not asked";
-	else if (fd != -1 && !is_file(fd, &r->fd_size))
+	else if (fd != -1 && is_no_file(&fd, &r->fd_size))
 		lie = "an fd of something that is no regular file";
 	else
 		lie = reply_lie(r, l, h);

@@ -104,8 +104,6 @@ count_death(struct queue *q, struct lane *l, struct resumed *sum)
 static void
 revive(struct queue *q, struct lane *l, uint64_t next, struct resumed *sum)
 {
-	const uint64_t now = clock_ns();
-
 	/* What the dead worker still said counts, unless it lied; the monitor waited for its end. */
 	lanes_drain(q, l);
 	if (!l->dead)
@@ -121,9 +119,6 @@ revive(struct queue *q, struct lane *l, uint64_t next, struct resumed *sum)
 	l->replaying = l->inflight > 0;
 	l->replay_msg = 0;
 	l->replay_at = 0;
-	/* The new worker has just got them. */
-	for (uint8_t i = 0; i < RPC_UNANSWERED_MAX; i++)
-		l->sent_ns[i] = now;
 	if (l->replaying)
 		lane_replay_next(q, l);
 	lanes_note_oldest(q, l);

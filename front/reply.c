@@ -92,7 +92,7 @@ void
 reply_error(struct request *r, int error)
 {
 	/* A worker without privileges may not even open the file again: that says nothing about the space. */
-	if (r->no_space != 0 && (error == -EACCES || error == -EPERM))
+	if (r->no_space != 0 && is_refused(error))
 		error = r->no_space;
 	/* The worker may say any number; the guest's kernel knows only real ones. */
 	if (error != 0 && strerrorname_np(-error) == NULL)
