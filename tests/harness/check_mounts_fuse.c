@@ -145,6 +145,32 @@ START_TEST(test_same_number)
 }
 END_TEST
 
+/* Mounted for its owner alone: the front, who is nobody, may not even look at a file that the worker has opened. */
+START_TEST(test_private)
+{
+	struct vmm_opts opts = { .mount_share = mount_it, .stage = VMM_RUNNING };
+	struct fuse_entry_out e;
+	struct fuse_attr a;
+	struct fuse_open_out o;
+	char buf[8];
+
+	hostfs_private = true;
+	h_start_opts(&opts, true);
+	OK(fc_lookup(&hc, h_node("fuse"), "f3", &e));
+	for (unsigned int i = 0; i < 20; i++) {
+		OK(fc_open_file(&hc, e.nodeid, O_RDWR, &o));
+		ck_assert_int_eq(fc_read(&hc, e.nodeid, o.fh, 0, buf, sizeof(buf)), sizeof(buf));
+		ck_assert_mem_eq(buf, "abcdefgh", sizeof(buf));
+		ck_assert_int_eq(fc_write(&hc, e.nodeid, o.fh, 0, "x", 1, O_RDWR), 1);
+		OK(fc_getattr_fh(&hc, e.nodeid, o.fh, &a));
+		ck_assert_uint_eq(a.size, HOSTFS_SIZE);
+		OK(fc_release(&hc, e.nodeid, o.fh));
+	}
+	ck_assert(!vmm_log_has(hv, "killed"));
+	h_stop();
+}
+END_TEST
+
 TCase *
 check_mounts_fuse(void)
 {
@@ -154,5 +180,6 @@ check_mounts_fuse(void)
 	tcase_add_checked_fixture(t, NULL, unmount_it);
 	tcase_add_loop_test(t, test_slow_mount, 0, 4);
 	tcase_add_test(t, test_same_number);
+	tcase_add_test(t, test_private);
 	return t;
 }

@@ -339,6 +339,8 @@ open_device(void)
 	return fd;
 }
 
+bool hostfs_private;
+
 int
 hostfs_mount(const char *path)
 {
@@ -350,7 +352,8 @@ hostfs_mount(const char *path)
 	stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (dev == -1 || stop_fd == -1)
 		return -errno;
-	snprintf(opts, sizeof(opts), "fd=%d,rootmode=40755,user_id=0,group_id=0,allow_other", dev);
+	snprintf(opts, sizeof(opts), "fd=%d,rootmode=40755,user_id=0,group_id=0%s", dev,
+	    hostfs_private ? "" : ",allow_other");
 	if (mount("hostfs", path, "fuse", MS_NOSUID | MS_NODEV, opts) == -1) {
 		err = -errno;
 		close(dev);

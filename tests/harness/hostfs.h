@@ -40,6 +40,9 @@ struct hostfs {
 };
 extern struct hostfs hostfs;
 
+/* For the next mount: only its owner, root, may look at it (no allow_other). */
+extern bool hostfs_private;
+
 /* Mount it on path and serve it until hostfs_stop(), which waits for the mount's end. Returns 0 or a negative errno. */
 int hostfs_mount(const char *path);
 void hostfs_stop(void);
