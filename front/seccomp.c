@@ -33,7 +33,7 @@ static const struct sc_rule rules[] = {
 	SC(fsync, "FSYNC"),
 	SC(fdatasync, "FSYNC"),
 	SC(fallocate, "FALLOCATE"),
-	SC(ftruncate, "SETATTR of the size"),
+	SC(ftruncate, "SETATTR of the size, where the worker may not open the file again"),
 	SC(lseek, "LSEEK"),
 	SC(copy_file_range, "COPY_FILE_RANGE"),
 	SC(dup, "FLUSH is the close of a duplicate"),

@@ -26,9 +26,11 @@ vu_ring_try_start(struct vu_session *s, unsigned q)
 	    s->dev->ring[q]->num == 0)
 		return;
 	rc = device_start(s->dev, q, r->kick_fd);
-	if (rc == -EFAULT && log_limit(&limit))
+	if (rc == 0 || !log_limit(&limit))
+		return;
+	if (rc == -EFAULT)
 		log_warn("virtqueue %u waits for its memory", q);
-	else if (rc != 0 && log_limit(&limit))
+	else
 		log_error("virtqueue %u cannot be started: error %d", q, -rc);
 }
 
