@@ -294,6 +294,8 @@ fuse_write(struct request *r, const void *arg, const char *var, size_t varlen)
 	r->ioflags = (in->flags & O_APPEND) != 0 && (in->write_flags & FUSE_WRITE_CACHE) == 0
 	    ? RPC_IO_APPEND
 	    : 0;
+	/* Where an append goes is not known. */
+	handle_grown(r->h, r->ioflags != 0 ? UINT64_MAX : r->offset + r->size);
 	r->kill = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0 &&
 	    (r->q->s->dev.flags & DEV_KILLPRIV_V2) != 0;
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))

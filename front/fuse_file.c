@@ -228,6 +228,8 @@ fuse_fallocate(struct request *r, const void *arg, const char *var, size_t varle
 	if ((in->mode & ~(uint32_t)RPC_FALLOCATE_MODES) != 0)
 		return -EOPNOTSUPP;
 	r->arg.fallocate = *in;
+	/* The sum may overflow, and need not be exact. */
+	handle_grown(r->h, MAX(in->offset, in->length));
 	r->kill = caller_is_plain(r);
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))
 		return fallocate_lane(r);
@@ -382,6 +384,7 @@ fuse_copy_file_range(struct request *r, const void *arg, const char *var, size_t
 	r->arg.copy = *in;
 	/* The reply has 32 bits, and one request must not keep a thread for minutes. */
 	r->arg.copy.len = MIN(in->len, UINT64_C(1) << 30);
+	handle_grown(r->h2, r->arg.copy.off_out + r->arg.copy.len);
 	r->kill = caller_is_plain(r);
 	if (r->h->fd < 0 || r->h2->fd < 0 || atomic_load(&r->h2->setid))
 		return copy_lane(r);

@@ -19,7 +19,6 @@
 
 /* O_APPEND travels with each write (traps.md P1). */
 #define FLAGS_ALWAYS (O_ACCMODE | O_TRUNC | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECTORY)
-#define SMALL_FILE (1u << 20)
 #define TMPFILE_BIT ((uint32_t)(O_TMPFILE & ~O_DIRECTORY))
 
 void
@@ -105,7 +104,7 @@ handle_open(struct request *r, uint64_t node, uint32_t mode, bool wronly, int fd
 	h->fd = fd;
 	if (S_ISDIR(mode))
 		h->dir = true;
-	h->small = (h->flags & O_ACCMODE) == O_RDONLY && r->fd_size < SMALL_FILE;
+	h->small = r->fd_size < HANDLE_SMALL;
 	if (wronly)
 		h->flags = (h->flags & ~(uint32_t)O_ACCMODE) | O_WRONLY;
 	if (S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) != 0)
@@ -192,8 +191,8 @@ release_in_pool(struct request *r)
 }
 
 /*
- * The last close of an unlinked file frees its blocks: 100 ms and more for a large one. What is known here will do, no
- * server is asked; one that was small when it was opened and has become large since costs its own queue a pause.
+ * May the close take long? What is known here will do, no server is asked; a file that has become large by others since it was
+ * opened costs its own queue a pause.
  */
 static bool
 may_free_much(const struct handle *h)

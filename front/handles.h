@@ -12,6 +12,9 @@
 
 #include "common/attr.h"
 
+/* The last close of an unlinked file frees its blocks: 100 ms and more for a large one. */
+#define HANDLE_SMALL (1u << 20)
+
 struct handle {
 	_Atomic uint64_t state; /* generation << 32 | live << 31 | references */
 	uint32_t slot;
@@ -19,7 +22,8 @@ struct handle {
 	uint64_t node;
 	uint32_t flags; /* Linux O_* it was opened with, for the worker to open it again */
 	bool dir;
-	bool small; /* to read, and small when opened: its last close is fast */
+	_Atomic bool
+	    small; /* when opened, and not made larger through this handle: its last close is fast */
 	_Atomic bool setid; /* has set-id bits by now: changes go through the worker */
 	_Atomic bool no_nowait; /* its file system has no RWF_NOWAIT */
 };
@@ -38,6 +42,14 @@ struct handle *handle_get(uint64_t fh, uint64_t node);
 int handle_put(struct handle *) ATTR_MUSTCHECK;
 /* Take it from the guest: handle_get() finds it no more. The caller holds a reference of its own. */
 void handle_unpublish(struct handle *);
+
+/* Data was written, or room made, up to this end. */
+static inline void
+handle_grown(struct handle *h, uint64_t end)
+{
+	if (end > HANDLE_SMALL)
+		atomic_store_explicit(&h->small, false, memory_order_relaxed);
+}
 
 /* All handles of node: their changes go through the worker from now on. */
 void handles_mark_setid(uint64_t node);

@@ -64,6 +64,83 @@ do_open(void)
 	return r != 0 ? r : fc_release(&hc, node, o.fh);
 }
 
+/* Open to write, do this, close. */
+static int
+do_open_write(int (*change)(uint64_t h))
+{
+	struct fuse_open_out o;
+	int r = fc_open_file(&hc, node, O_RDWR, &o);
+
+	if (r == 0 && (r = change(o.fh)) == 0)
+		r = fc_release(&hc, node, o.fh);
+	return r;
+}
+
+static int
+write_some(uint64_t h)
+{
+	return fc_write(&hc, node, h, 0, block, sizeof(block), 0) == sizeof(block) ? 0 : -1;
+}
+
+static int
+do_write_some(void)
+{
+	return do_open_write(write_some);
+}
+
+/* What a file grows by is not known of these, or is much: none of them changes this one. */
+static int
+write_far(uint64_t h)
+{
+	return fc_write(&hc, node, h, 2 << 20, block, 0, 0);
+}
+
+static int
+do_write_far(void)
+{
+	return do_open_write(write_far);
+}
+
+static int
+append_nothing(uint64_t h)
+{
+	return fc_write(&hc, node, h, 0, block, 0, O_APPEND);
+}
+
+static int
+do_append(void)
+{
+	return do_open_write(append_nothing);
+}
+
+static int
+make_room(uint64_t h)
+{
+	return fc_fallocate(&hc, node, h, 0, 2 << 20, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE);
+}
+
+static int
+do_fallocate(void)
+{
+	return do_open_write(make_room);
+}
+
+static int
+copy_far(uint64_t h)
+{
+	const struct fuse_copy_file_range_in in = { .fh_in = fh, .nodeid_out = node, .fh_out = h,
+		.off_in = 1 << 20, .off_out = 2 << 20, .len = 1 };
+	uint32_t copied;
+
+	return fc_copy_file_range(&hc, &in, node, &copied);
+}
+
+static int
+do_copy(void)
+{
+	return do_open_write(copy_far);
+}
+
 static const struct row {
 	const char *name;
 	int (*op)(void);
@@ -74,6 +151,12 @@ static const struct row {
 	{ "LOOKUP", do_lookup, 0, 1 },
 	/* A close each; the front looks at the type of what it is given. */
 	{ "OPEN to read, RELEASE", do_open, 2, 2 },
+	{ "OPEN, WRITE 4 KiB, RELEASE", do_write_some, 3, 3 },
+	/* It may be large now: the front asks whether the close will free it. */
+	{ "OPEN, WRITE far, RELEASE", do_write_far, 3, 3 },
+	{ "OPEN, append, RELEASE", do_append, 3, 3 },
+	{ "OPEN, FALLOCATE, RELEASE", do_fallocate, 4, 3 },
+	{ "OPEN, COPY far, RELEASE", do_copy, 4, 3 },
 	{ "READ 4 KiB", do_read, 1, 0 },
 	{ "WRITE 4 KiB", do_write, 1, 0 },
 };
