@@ -21,7 +21,11 @@
 #include "worker/resolve.h"
 #include "worker/vaultc.h"
 
-#define FLUSH_AFTER_NS 100000
+/*
+ * A batch is answered in one message, which spares both sides a wake-up each time; but nobody waits longer than this for an
+ * answer that is there.
+ */
+#define FLUSH_AFTER_NS 250000
 
 static op_handler *const handlers[RPC_OP_END] = {
 #define X(NAME, ...) [RPC_##NAME] = op_##NAME,
