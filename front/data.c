@@ -4,6 +4,9 @@
  * RWF_NOWAIT in the queue thread; what the page cache does not have is finished in the pool, because a short read would
  * be the end of the file to the guest. Writes, and reads where there is no RWF_NOWAIT, go where they were fast lately.
  * Other files: over the lane and its arena.
+ *
+ * A large READ is done in rounds, in the pool or over the lane, each behind what waits there already. It is answered in
+ * full or with an error; with less only where a round has found the end of the file.
  * Runs in: front, queue threads and I/O pool.
  */
 #include <errno.h>
@@ -17,6 +20,10 @@
 #include "front/pool.h"
 
 #define READ_UNIT 4096u /* no page is smaller */
+/* The guest's pages may be larger than ours, up to 64 KiB, and INIT grants 256 of them. */
+#define READ_MAX (256u * 65536u)
+/* So much of a READ at a time: a larger one keeps nobody waiting for longer than the usual ones do. */
+#define READ_ROUND RPC_IO_MAX
 #define OUT_HEADER sizeof(struct fuse_out_header)
 #define WRITE_HEADER (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 
@@ -57,11 +64,11 @@ gather(const struct request *r, size_t skip, size_t len, uint8_t *dst)
 }
 
 static ssize_t
-read_some(struct request *r, int flags)
+read_some(struct request *r, size_t max, int flags)
 {
 	struct iovec v[VRING_SEGS_MAX];
-	int n = part(r->chain.iov + r->chain.nread, r->chain.nwrite, OUT_HEADER + r->done_bytes,
-	    r->size - r->done_bytes, v);
+	int n = part(
+	    r->chain.iov + r->chain.nread, r->chain.nwrite, OUT_HEADER + r->done_bytes, max, v);
 	ssize_t got;
 
 	do
@@ -70,15 +77,26 @@ read_some(struct request *r, int flags)
 	return got;
 }
 
-/* Read on until done, end of file or an error. Returns false if it would block (with RWF_NOWAIT only). */
+/* How much of a READ comes next. */
+static uint32_t
+read_round(const struct request *r)
+{
+	return (uint32_t)MIN(r->size - r->done_bytes, READ_ROUND);
+}
+
+/*
+ * Read one round, and answer if it is the last one, or at the end of file or an error. Returns false if there is more to
+ * be read: another round, or what would block (with RWF_NOWAIT only).
+ */
 static bool
 read_loop(struct request *r, int flags)
 {
+	const size_t end = r->done_bytes + read_round(r);
 	/* 0: how long it takes says nothing, because it does not block or is expected to. */
 	uint64_t start = flags == 0 && atomic_load(&r->h->no_nowait) ? clock_ns() : 0;
 
-	while (r->done_bytes < r->size) {
-		ssize_t n = read_some(r, flags);
+	while (r->done_bytes < end) {
+		ssize_t n = read_some(r, end - r->done_bytes, flags);
 
 		if (n == -1 && errno == EAGAIN && (flags & RWF_NOWAIT) != 0)
 			return false;
@@ -110,6 +128,8 @@ read_loop(struct request *r, int flags)
 	}
 	if (start != 0)
 		pace_learn(&r->q->s->read_pace, clock_ns() - start);
+	if (r->done_bytes == end && end < r->size)
+		return false;
 	reply_in_place(r, r->done_bytes);
 	return true;
 }
@@ -117,7 +137,8 @@ read_loop(struct request *r, int flags)
 static void
 read_in_pool(struct request *r)
 {
-	read_loop(r, 0);
+	if (!read_loop(r, 0))
+		pool_submit(r, read_in_pool);
 }
 
 static void
@@ -125,32 +146,62 @@ read_donated(struct request *r)
 {
 	bool nowait = !atomic_load(&r->h->no_nowait);
 
-	/* O_DIRECT waits for the disk in any case. A slow file system must not hold up the queue (traps.md C20). */
-	if ((r->h->flags & O_DIRECT) != 0 || (!nowait && !pace_fast(&r->q->s->read_pace)) ||
-	    !read_loop(r, nowait ? RWF_NOWAIT : 0))
+	/*
+	 * O_DIRECT waits for the disk in any case. Neither a slow file system nor milliseconds of copying must hold up the
+	 * queue (traps.md C20).
+	 */
+	if ((r->h->flags & O_DIRECT) != 0 || r->size > READ_ROUND ||
+	    (!nowait && !pace_fast(&r->q->s->read_pace)) || !read_loop(r, nowait ? RWF_NOWAIT : 0))
 		pool_submit(r, read_in_pool);
 }
+
+static int read_lane(struct request *);
 
 static void
 read_lane_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 {
 	const struct rpc_count *w = (const void *)h;
+	const uint32_t asked = read_round(r);
 
 	(void)fd;
-	if (h->error != 0)
+	if (h->error != 0) {
 		reply_error(r, h->error);
-	else if (w->count > r->size)
+		return;
+	}
+	if (w->count > asked) {
 		reply_error(r, -EIO);
+		return;
+	}
+	r->done_bytes += reply_copy(r, r->done_bytes, l->arena + r->aoff, (size_t)w->count);
+	if (w->count == asked && r->done_bytes < r->size)
+		leave_to_worker(r, read_lane);
 	else
-		reply_body(r, l->arena + r->aoff, (size_t)w->count);
+		reply_in_place(r, r->done_bytes);
+}
+
+/* The next round of a read, through the worker. */
+static int
+read_lane(struct request *r)
+{
+	const uint32_t size = read_round(r);
+	struct rpc_io *w;
+	int e;
+
+	e = lanes_add(r, RPC_READ, read_lane_done, MAX(size, 1), NULL, 0, NULL, 0, NULL, 0, &w);
+	if (e == 0) {
+		w->f = file_of(r->h, false);
+		w->offset = r->offset + r->done_bytes;
+		w->size = size;
+	}
+	return e;
 }
 
 int
 fuse_read(struct request *r, const void *arg, const char *var, size_t varlen)
 {
 	const struct fuse_read_in *in = arg;
-	struct rpc_io *w;
-	int e;
+	/* The reply cannot hold more than the guest made room for. */
+	const size_t size = MIN(in->size, reply_room(r));
 
 	(void)var;
 	(void)varlen;
@@ -159,22 +210,17 @@ fuse_read(struct request *r, const void *arg, const char *var, size_t varlen)
 		return -EBADF;
 	if (r->h->dir)
 		return -EISDIR;
-	/* The reply cannot hold more than the guest made room for. */
-	r->size = (uint32_t)MIN(MIN(in->size, reply_room(r)), MAX_WRITE);
+	/* Not answered with less, which would be the end of the file: page by page the guest gets it all. */
+	if (size > READ_MAX)
+		return -ENOMEM;
+	r->size = (uint32_t)size;
 	r->offset = in->offset;
 	if (in->offset > INT64_MAX - (uint64_t)r->size)
 		return -EINVAL;
-	if (r->h->fd >= 0) {
-		read_donated(r);
-		return 0;
-	}
-	e = lanes_add(r, RPC_READ, read_lane_done, MAX(r->size, 1), NULL, 0, NULL, 0, NULL, 0, &w);
-	if (e == 0) {
-		w->f = file_of(r->h, false);
-		w->offset = r->offset;
-		w->size = r->size;
-	}
-	return e;
+	if (r->h->fd < 0)
+		return read_lane(r);
+	read_donated(r);
+	return 0;
 }
 
 static void

@@ -204,7 +204,7 @@ void park_stopped(struct queue *);
 void park_start(struct queue *);
 void park_reset(struct queue *);
 
-/* queue.c: Hand a request back from the pool to its queue thread, which calls run(). Pool only. */
+/* queue.c: Have the queue thread call run(), from where it may use the lanes. Pool, or a lane_done. */
 void request_return(struct request *);
 
 /* lanes.c: see there. */

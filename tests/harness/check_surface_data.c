@@ -75,6 +75,76 @@ START_TEST(test_read)
 }
 END_TEST
 
+/*
+ * READs of a guest with pages of 64 KiB, each page a descriptor: answered in full, whoever moves the data, because less is
+ * the end of the file to it. The file is 5 MiB and 7 bytes long.
+ */
+#define BIG (5u << 20)
+#define PAGE_64K 65536u
+
+static const struct {
+	const char *name;
+	uint64_t offset;
+	uint32_t size, count;
+} large_reads[] = {
+	{ "two rounds", 0, 2u << 20, 2u << 20 },
+	{ "not aligned", 12345, (3u << 20) + 1, (3u << 20) + 1 },
+	{ "60 pages", 1u << 20, 60 * PAGE_64K, 60 * PAGE_64K },
+	{ "to the end", (2u << 20) + 1, 60 * PAGE_64K, (3u << 20) + 6 },
+	{ "ends with a round", (3u << 20) + 7, 60 * PAGE_64K, 2u << 20 },
+	{ "behind the end", 6u << 20, 60 * PAGE_64K, 0 },
+};
+
+static char big[BIG + 7];
+
+/* Send fc_build()'s request with room for size bytes at gpa. Returns used.len. */
+static uint32_t
+ask_pages(size_t len, uint64_t gpa, uint32_t size)
+{
+	struct vring_desc sg[VMM_TABLE] = {
+		{ .addr = hc.req_gpa, .len = (uint32_t)len },
+		{ .addr = hc.rep_gpa, .len = sizeof(struct fuse_out_header), .flags = VRING_DESC_F_WRITE },
+	};
+	unsigned int n = 2;
+	uint32_t id, used;
+
+	for (uint32_t at = 0; at < size; at += PAGE_64K)
+		sg[n++] = (struct vring_desc){ .addr = gpa + at, .flags = VRING_DESC_F_WRITE,
+			.len = size - at < PAGE_64K ? size - at : PAGE_64K };
+	SF_OK(vmm_queue_add(hc.q, sg, n, true) < 0);
+	vmm_queue_kick(hc.q);
+	SF_OK(vmm_queue_wait(hc.q, VMM_TIMEOUT_MS, &id, &used));
+	return used;
+}
+
+START_TEST(test_large_read)
+{
+	const size_t i = (size_t)_i % countof(large_reads);
+	struct fuse_read_in in = { .offset = large_reads[i].offset, .size = large_reads[i].size };
+	struct fc_part part = { &in, sizeof(in) };
+	const struct fuse_out_header *h;
+	struct fuse_open_out o;
+	uint64_t node, gpa;
+	char name[100];
+
+	snprintf(name, sizeof(name), "READ of more than 1 MiB, %s %s", large_reads[i].name,
+	    planes[(size_t)_i / countof(large_reads)]);
+	begin(name, planes[(size_t)_i / countof(large_reads)], FUSE_READ, &node, O_RDONLY, &o);
+	for (size_t k = 0; k < sizeof(big); k++)
+		big[k] = (char)(k * 7 + (k >> 9) + (k >> 20));
+	h_put(strcat(strcpy(name, sf.rel), "/f"), big, sizeof(big));
+	gpa = vmm_alloc(hv, 0, large_reads[i].size, PAGE_64K);
+	SF_OK(gpa == 0);
+	in.fh = o.fh;
+	SF_EQ(ask_pages(fc_build(&hc, FUSE_READ, node, &part, 1), gpa, in.size), sizeof(*h) + large_reads[i].count);
+	h = (const void *)hc.rep;
+	SF_EQ(h->error, 0);
+	SF_EQ(h->len, sizeof(*h) + large_reads[i].count);
+	SF_OK(memcmp(vmm_ptr(hv, gpa, in.size), big + in.offset, large_reads[i].count));
+	sf_end();
+}
+END_TEST
+
 /* WRITE: data that the request has and data that it says it has. */
 static const struct {
 	const char *name;
@@ -594,6 +664,7 @@ check_surface_data(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, test_read, 0, (int)countof(reads) * 2);
+	tcase_add_loop_test(t, test_large_read, 0, (int)countof(large_reads) * 2);
 	tcase_add_loop_test(t, test_write, 0, (int)countof(writes) * 2);
 	tcase_add_loop_test(t, test_fallocate, 0, (int)countof(allocs) * 2);
 	tcase_add_loop_test(t, test_lseek, 0, (int)countof(seeks) * 2);

@@ -324,6 +324,102 @@ START_TEST(lane_io)
 	ck_assert_uint_le(fake.used, 16);
 } END_TEST
 
+#define MIB (1u << 20)
+#define LARGEST (16u * MIB)	/* 256 pages of 64 KiB */
+
+static uint8_t content[LARGEST + 1];
+
+static void
+make_content(void)
+{
+	for (size_t i = 0; i < sizeof(content); i++)
+		content[i] = (uint8_t)(i * 31 + (i >> 12) * 7 + (i >> 20));
+}
+
+static void
+expect_content(size_t off, size_t n)
+{
+	ck_assert_int_eq(memcmp(rig_body(n), content + off, n), 0);
+}
+
+/* A guest with pages of 64 KiB asks for up to 256 of them, and takes less for the end of the file. */
+START_TEST(donated_large_read)
+{
+	static const struct { size_t file, off, size; } reads[] = {
+		{ 2 * MIB, 0, 2 * MIB }, { 2 * MIB, 0, 3 * MIB }, { 2 * MIB, MIB, MIB + 1 }, { 3 * MIB + 77, 5, 2 * MIB + 3 },
+		{ 3 * MIB + 77, 3 * MIB, 2 * MIB }, { 3 * MIB + 77, 4 * MIB, 2 * MIB }, { LARGEST + 1, 1, LARGEST },
+	};
+
+	make_content();
+	for (unsigned i = 0; i < 2 * sizeof(reads) / sizeof(reads[0]); i++) {
+		const size_t file = reads[i / 2].file, off = reads[i / 2].off, size = reads[i / 2].size;
+		int fd = temp_file("");
+		uint64_t fh = rig_open(FILE_NODE, O_RDWR, fd);
+
+		ck_assert_int_eq(write(fd, content, file), file);
+		fake.slow = i % 2 != 0;
+		do_read(fh, off, i % 2 != 0 ? (uint32_t)size : UINT32_MAX, OUT_HEADER + size);
+		expect_content(off, off >= file ? 0 : file - off < size ? file - off : size);
+		/* It does not hold up the queue: it is the pool's from the beginning. */
+		ck_assert_uint_gt(fake.pooled, i);
+		if (i > 0)
+			continue;
+		/* More than any guest has a reason to ask for is not answered with less. */
+		do_read(fh, 0, UINT32_MAX, OUT_HEADER + LARGEST + 1);
+		rig_expect_error(-ENOMEM);
+	}
+	ck_assert_ptr_null(fake_rpc());
+} END_TEST
+
+/* The worker's answer to one round of a READ: n bytes of the pattern at off. */
+static void
+answer_round(uint64_t off, uint32_t size, uint64_t n)
+{
+	const struct rpc_io *w = rig_rpc(RPC_READ);
+
+	ck_assert_uint_eq(w->offset, off);
+	ck_assert_uint_eq(w->size, size);
+	ck_assert_uint_eq(w->h.alen, size);
+	memcpy(fake_arena(), content + off, n);
+	ck_assert(fake_answer(&n, 8, NULL, 0, -1));
+}
+
+/* What is left to the worker: in rounds of what an arena extent holds, one after another. */
+START_TEST(lane_large_read)
+{
+	uint64_t fh = rig_open(FILE_NODE, O_RDONLY, -1), count = MIB + 1;
+	unsigned finished;
+
+	make_content();
+	do_read(fh, 3, 2 * MIB + 9, OUT_HEADER + 3 * MIB);
+	finished = fake.finished;
+	answer_round(3, MIB, MIB);
+	answer_round(3 + MIB, MIB, MIB);
+	ck_assert_uint_eq(fake.finished, finished);
+	answer_round(3 + 2 * MIB, 9, 9);
+	expect_content(3, 2 * MIB + 9);
+	/* To the end of the file, wherever that is by now. */
+	do_read(fh, 0, LARGEST, OUT_HEADER + 3 * MIB);
+	answer_round(0, MIB, MIB);
+	answer_round(MIB, MIB, 100);
+	expect_content(0, MIB + 100);
+	do_read(fh, 0, 2 * MIB, OUT_HEADER + 2 * MIB);
+	answer_round(0, MIB, MIB);
+	answer_round(MIB, MIB, 0);
+	expect_content(0, MIB);
+	/* Less than asked for would be the end of the file: not if there was an error. */
+	do_read(fh, 0, 2 * MIB, OUT_HEADER + 2 * MIB);
+	answer_round(0, MIB, MIB);
+	rig_rpc(RPC_READ);
+	rig_expect_lie(&count, sizeof(count));
+	ck_assert(fake_answer_error(-EIO));
+	ck_assert_int_eq(rig_error(), -EIO);
+	ck_assert_uint_eq(fake.used, OUT_HEADER);
+	do_read(fh, 0, LARGEST + 1, OUT_HEADER + LARGEST + 1);
+	rig_expect_error(-ENOMEM);
+	ck_assert_ptr_null(fake_rpc());
+} END_TEST
+
 START_TEST(create)
 {
 	struct fuse_create_in in = { .flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_TMPFILE, .mode = S_IFREG | 0640 };
@@ -389,6 +485,8 @@ main(void)
 	log_init(rig_quiet, LOG_DEBUG);
 	tcase_add_checked_fixture(data, rig_setup, fake_stop);
 	tcase_add_test(data, donated_read);
+	tcase_add_test(data, donated_large_read);
+	tcase_add_test(data, lane_large_read);
 	tcase_add_test(data, donated_write);
 	tcase_add_test(data, donated_others);
 	tcase_add_test(data, write_no_space);
