@@ -16,6 +16,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "front/front.h"
+#include "front/restart.h"
 #include "front/threads.h"
 
 #define DRAIN_MAX 64u /* chains taken before the lanes are looked at again */
@@ -486,6 +487,7 @@ device_stop(struct device *d, unsigned n)
 	wish(q, false, false);
 	wait_parked(q, true);
 	park_stopped(q);
+	restart_stopped(q);
 	vring_signal(&q->ring);
 	q->kick_fd = -1;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One thread listens to the monitor, so that news of a worker arrive while the vhost-user conversation waits for a ring to
- * drain. It hands the new sockets to the queues that own the lanes, and when all running queues have taken them over
- * it tells the monitor what was in flight. Runs in: front, a thread of its own. Bytes written by: the monitor.
+ * drain. It hands the new sockets to the queues that own the lanes, and when all running queues have taken them over,
+ * or were stopped, it tells the monitor what was in flight.
+ * Runs in: front, a thread of its own. Bytes written by: the monitor.
  */
 #include "front/restart.h"
 
@@ -74,18 +75,34 @@ restart_broken(const struct lane *l, enum ctl_broken_how how)
 	tell_monitor(&m, sizeof(m));
 }
 
+/* One queue less to wait for. Under me.lock. */
+static void
+settle(const struct queue *q)
+{
+	me.owed[q->index] = false;
+	if (--me.pending == 0)
+		tell_resumed();
+}
+
 void
 restart_resumed(struct queue *q, const struct resumed *found)
 {
 	pthread_mutex_lock(&me.lock);
 	if (me.owed[q->index] && found->incarnation == me.sum.incarnation) {
-		me.owed[q->index] = false;
 		me.sum.replayed += found->replayed;
 		me.sum.failed += found->failed;
 		me.sum.ops |= found->ops;
-		if (--me.pending == 0)
-			tell_resumed();
+		settle(q);
 	}
+	pthread_mutex_unlock(&me.lock);
+}
+
+void
+restart_stopped(struct queue *q)
+{
+	pthread_mutex_lock(&me.lock);
+	if (me.owed[q->index])
+		settle(q);
 	pthread_mutex_unlock(&me.lock);
 }
 

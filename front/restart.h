@@ -35,4 +35,10 @@ void restart_broken(const struct lane *, enum ctl_broken_how);
 /* A queue has taken over its lanes. Queue thread. */
 void restart_resumed(struct queue *, const struct resumed *);
 
+/*
+ * A queue has been stopped, perhaps before it took over its lanes: nothing of a guest's is unanswered on them, and it takes
+ * them over when it is started, which may be never. The monitor must not wait for that. Control thread.
+ */
+void restart_stopped(struct queue *);
+
 #endif

@@ -29,6 +29,8 @@ UNIT_check_fuse_lock := $(FUSE_RIG)
 UNIT_check_fuse_making := $(FUSE_RIG)
 UNIT_check_fuse_replies := $(FUSE_RIG)
 UNIT_check_fuse_session := $(FUSE_RIG)
+UNIT_check_queue := $(FUSE) $(addprefix front/,guest_memory.c lane_pool.c lanes.c park.c pool.c queue.c replay.c restart.c vring.c) \
+	common/log.c
 OPTIONS := $(addprefix tests/unit/options_,rig.c rows.c rows_compat.c) $(sort $(wildcard monitor/options*.c)) monitor/idmap_parse.c \
 	monitor/xattrmap_parse.c common/log.c
 UNIT_check_options := $(OPTIONS)
