@@ -25,6 +25,7 @@ struct device {
 	bool has_tag;
 	int vmm; /* its socket */
 	void (*vmm_gone)(void); /* the VMM has gone while a ring is waited for: ends the process */
+	bool resetting; /* the worker may not have done yet what device_reset() asks for */
 };
 
 /* Is the queue's thread serving its ring? */
@@ -49,7 +50,10 @@ void device_pause(struct device *);
 void device_resume(struct device *);
 /* Replace the call fd of ring q (takes it over; -1 = none), also while running. */
 void device_set_call(struct device *, unsigned q, int fd);
-/* RESET_DEVICE: all rings are stopped; wipe the FUSE session as DESTROY does. */
+/*
+ * RESET_DEVICE: all rings are stopped; wipe the FUSE session as DESTROY does, here and in the worker. Does not wait for the
+ * worker, which may have much to close: the next device_start() does.
+ */
 void device_reset(struct device *);
 
 #endif

@@ -107,6 +107,7 @@ struct queue {
 	pthread_mutex_t ctl_lock;
 	pthread_cond_t ctl_cond;
 	bool want_run, want_pause; /* wishes of the control thread */
+	bool want_reset; /* the worker is to forget what the guest knew */
 	bool running, parked; /* what the queue thread is */
 	_Atomic bool attention; /* a wish has changed */
 	_Atomic bool woken; /* wake_fd or revive_fd was written: seen without a system call */
@@ -264,5 +265,7 @@ void forgets_flush(struct queue *);
 void forgets_add(struct queue *, const struct rpc_forget1 *);
 /* session.c: forget handles and nodes, as at DESTROY. */
 void session_wipe(struct session *);
+/* session.c: Have the worker do so as well; for q->inflight it counts as taken. Queue thread, not inside a lane_done. */
+void session_wipe_worker(struct queue *);
 
 #endif

@@ -336,7 +336,7 @@ heed_wake(struct queue *q)
 static bool
 obey(struct queue *q)
 {
-	bool taking, stood = false;
+	bool taking, reset = false, stood = false;
 
 	if (!atomic_load(&q->attention))
 		return true;
@@ -364,6 +364,8 @@ obey(struct queue *q)
 		}
 		q->parked = false;
 		taking = false;
+		reset = q->want_reset;
+		q->want_reset = false;
 		break;
 	}
 	pthread_mutex_unlock(&q->ctl_lock);
@@ -371,6 +373,8 @@ obey(struct queue *q)
 	lanes_revive(q);
 	if (stood)
 		lanes_go_on(q);
+	if (reset)
+		session_wipe_worker(q);
 	return taking;
 }
 
@@ -409,6 +413,22 @@ wish(struct queue *q, bool run, bool pause)
 	pthread_mutex_lock(&q->ctl_lock);
 	q->want_run = run;
 	q->want_pause = pause;
+	atomic_store(&q->attention, true);
+	pthread_cond_broadcast(&q->ctl_cond);
+	pthread_mutex_unlock(&q->ctl_lock);
+	queue_wake(q);
+}
+
+/* The same for a reset; the ring is stopped. Until it is done the thread is not parked. */
+static void
+wish_reset(struct queue *q)
+{
+	pthread_mutex_lock(&q->ctl_lock);
+	if (!q->want_reset) {
+		q->want_reset = true;
+		atomic_fetch_add(&q->inflight, 1);
+	}
+	q->parked = false;
 	atomic_store(&q->attention, true);
 	pthread_cond_broadcast(&q->ctl_cond);
 	pthread_mutex_unlock(&q->ctl_lock);
@@ -467,6 +487,10 @@ device_start(struct device *d, unsigned n, int kick_fd)
 
 	if (q->want_run)
 		return 0;
+	/* The worker might forget what is about to begin. */
+	if (d->resetting)
+		wait_parked(d->queue[0], true);
+	d->resetting = false;
 	r = vring_start(&q->ring, &d->memory);
 	if (r != 0)
 		return r;
@@ -542,6 +566,8 @@ device_reset(struct device *d)
 	session_wipe(d->queue[0]->s);
 	for (unsigned i = 0; i < NQUEUES; i++)
 		park_reset(d->queue[i]);
+	d->resetting = true;
+	wish_reset(d->queue[0]);
 }
 
 static void *

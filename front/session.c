@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The FUSE session: INIT, DESTROY, and forgetting. INIT and DESTROY wipe what the guest knows, here and in the worker;
- * node ids go on counting, so nothing old is ever mistaken for something new. Runs in: front, queue threads.
+ * The FUSE session: INIT, DESTROY, and forgetting. INIT, DESTROY and a reset of the device wipe what the guest knows, here
+ * and in the worker; node ids go on counting, so nothing old is ever mistaken for something new.
+ * Runs in: front, queue threads; session_wipe() also the control thread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +35,26 @@ session_wipe(struct session *s)
 	handles_wipe();
 	nodes_wipe();
 	locks_wipe();
+}
+
+static void
+wiped_for_reset(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
+{
+	(void)l;
+	(void)h;
+	(void)fd;
+	atomic_fetch_sub(&r->q->inflight, 1);
+	request_finish(r, 0);
+}
+
+void
+session_wipe_worker(struct queue *q)
+{
+	struct request *r = queue_internal_request(q);
+	void *h;
+
+	if (lanes_add(r, RPC_RESET, wiped_for_reset, 0, NULL, 0, NULL, 0, NULL, 0, &h) != 0)
+		fatalx("reset");
 }
 
 static void

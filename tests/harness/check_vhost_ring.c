@@ -6,6 +6,7 @@
  */
 #include "check_vhost.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,6 +431,61 @@ START_TEST(test_reset_device)
 }
 END_TEST
 
+/* Does a process of the daemon have a descriptor of this file? */
+static bool
+is_held(const char *rel)
+{
+	const struct stat want = h_stat(rel);
+	struct vmm_proc procs[VMM_MAX_PROCS];
+	unsigned int n = vmm_procs(hv, procs, VMM_MAX_PROCS);
+	bool held = false;
+
+	for (unsigned int i = 0; i < n; i++) {
+		char path[300];
+		struct dirent *e;
+		struct stat st;
+		DIR *d;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd", procs[i].pid);
+		d = opendir(path);
+		while (d != NULL && (e = readdir(d)) != NULL) {
+			snprintf(path, sizeof(path), "/proc/%d/fd/%s", procs[i].pid, e->d_name);
+			held |= stat(path, &st) == 0 && st.st_ino == want.st_ino && st.st_dev == want.st_dev;
+		}
+		if (d != NULL)
+			closedir(d);
+	}
+	return held;
+}
+
+/* What the guest knew and had open is let go of at the reset: not at the INIT of the next one, which may never come. */
+START_TEST(test_reset_releases)
+{
+	static const char *const args[] = { "--fd-donation=never", NULL };
+	struct vmm_opts opts = { .stage = VMM_RUNNING, .args = _i == 0 ? NULL : args };
+	struct fuse_open_out o;
+
+	start(&opts);
+	h_put("f", "x", 1);
+	OK(mkdir(h_path("d"), 0755));
+	OK(fc_open_file(&hc, h_node("f"), O_RDWR, &o));
+	OK(fc_opendir(&hc, h_node("d"), &o));
+	ck_assert(is_held("f") && is_held("d"));
+	OK(vmm_msg_set(hv, VU_RESET_DEVICE, NULL, 0, NULL, 0));
+	for (int ms = 0; is_held("f") || is_held("d"); ms += 10) {
+		ck_assert_int_lt(ms, VMM_TIMEOUT_MS);
+		usleep(10000);
+	}
+	/* What is new stays. */
+	set_up_again();
+	OK(fc_init(&hc, ~0ull));
+	OK(fc_open_file(&hc, h_node("f"), O_RDWR, &o));
+	ck_assert_int_eq(fc_write(&hc, h_node("f"), o.fh, 1, "yz", 2, O_RDWR), 2);
+	ck_assert_int_eq((int)h_stat("f").st_size, 3);
+	h_stop();
+}
+END_TEST
+
 /* With requests in flight: they are completed or never, but not after the answer. */
 START_TEST(test_reset_in_flight)
 {
@@ -538,6 +594,7 @@ check_vhost_ring(void)
 	tcase_add_test(t, test_call_pipe_broken);
 	tcase_add_test(t, test_call_pipe_full);
 	tcase_add_test(t, test_reset_device);
+	tcase_add_loop_test(t, test_reset_releases, 0, 2);
 	tcase_add_test(t, test_reset_in_flight);
 	tcase_add_test(t, test_reset_first);
 	tcase_add_test(t, test_guest_reboot);

@@ -63,10 +63,21 @@ place_ring(unsigned n)
 	v->used_uaddr = v->desc_uaddr + 2048;
 }
 
+/* And wait until its thread has heard of it. */
 static void
 start(unsigned n)
 {
+	struct queue *q = device.queue[n];
+	bool running = false;
+
 	ck_assert_int_eq(device_start(&device, n, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), 0);
+	for (unsigned ms = 0; !running; ms++) {
+		REQUIRE(ms < SOON_MS);
+		usleep(1000);
+		pthread_mutex_lock(&q->ctl_lock);
+		running = q->running;
+		pthread_mutex_unlock(&q->ctl_lock);
+	}
 }
 
 static void
@@ -200,6 +211,90 @@ START_TEST(all_stopped_before_they_took_over)
 	ck_assert(!has_resumed(1, QUIET_MS));
 } END_TEST
 
+/* The RPC on the high priority queue's lane: RESET, its tag. It is to come within ms. */
+static bool
+reset_came(uint64_t *tag, int ms)
+{
+	static uint64_t msg[RPC_MSG_MAX / 8];
+	struct pollfd p = { .fd = worker[0], .events = POLLIN };
+	size_t nfds = 0;
+	ssize_t n;
+
+	if (poll(&p, 1, ms) != 1)
+		return false;
+	n = msg_recv(worker[0], msg, sizeof(msg), NULL, &nfds, NULL, 0);
+	REQUIRE(n > 0 && rpc_check(RPC_REQUEST, msg, (size_t)n, 0) == 0);
+	ck_assert_str_eq(rpc_op_name(rpc_first(msg)->op), "RESET");
+	*tag = rpc_first(msg)->tag;
+	return true;
+}
+
+static void
+answer_reset(uint64_t tag)
+{
+	static uint64_t msg[RPC_MSG_MAX / 8];
+	struct rpc_builder b;
+
+	rpc_begin(&b, msg);
+	REQUIRE(rpc_add(&b, RPC_REPLY, RPC_RESET, tag, NULL, 0, NULL, 0, NULL, 0) != NULL);
+	ck_assert_int_eq(msg_send(worker[0], msg, rpc_finish(&b), NULL, 0, 0), 0);
+}
+
+static _Atomic bool started;
+
+static void *
+start_all(void *arg)
+{
+	(void)arg;
+	start(1);
+	start(0);
+	atomic_store(&started, true);
+	return NULL;
+}
+
+/* The worker forgets what the guest had, and no ring starts before it has: it might forget what is new. */
+START_TEST(reset_reaches_the_worker)
+{
+	pthread_t thread;
+	uint64_t tag;
+
+	for (int round = 0; round < 3; round++) {
+		/* Before the first start, too. */
+		if (round > 0) {
+			device_stop(&device, 0);
+			device_stop(&device, 1);
+		}
+		atomic_store(&started, false);
+		device_reset(&device);
+		ck_assert(reset_came(&tag, SOON_MS));
+		ck_assert_int_eq(pthread_create(&thread, NULL, start_all, NULL), 0);
+		usleep(QUIET_MS * 1000);
+		ck_assert(!atomic_load(&started));
+		/* A worker that dies leaves it to the next one. */
+		if (round == 1) {
+			new_worker(1);
+			ck_assert(reset_came(&tag, SOON_MS));
+		}
+		answer_reset(tag);
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+		ck_assert(atomic_load(&started));
+	}
+	ck_assert(!reset_came(&tag, QUIET_MS));
+} END_TEST
+
+START_TEST(reset_twice)
+{
+	uint64_t tag;
+
+	device_reset(&device);
+	ck_assert(reset_came(&tag, SOON_MS));
+	device_reset(&device);
+	answer_reset(tag);
+	ck_assert(reset_came(&tag, SOON_MS));
+	answer_reset(tag);
+	start(0);
+} END_TEST
+
 int
 main(void)
 {
@@ -214,6 +309,8 @@ main(void)
 	tcase_add_test(t, resumed_when_all_have_taken_over);
 	tcase_add_loop_test(t, stopped_before_it_took_over, 0, 2);
 	tcase_add_test(t, all_stopped_before_they_took_over);
+	tcase_add_test(t, reset_reaches_the_worker);
+	tcase_add_test(t, reset_twice);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
