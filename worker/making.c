@@ -99,6 +99,9 @@ making_begin(struct lane *l, const struct rpc_create *q, struct making *m)
 	if ((q->label_name | q->label_size | q->ngroups) != 0 &&
 	    take_extent(l, q, &groups_at) == NULL)
 		return -EINVAL;
+	/* Only CREATE gets here then, and what is there is opened whoever asks. */
+	if (ops_readonly())
+		return 0;
 	r = take_caller(q, (uint32_t *)(void *)(l->scratch + groups_at), m);
 	return r != 0 ? r : take_label(q, l->scratch, m);
 }

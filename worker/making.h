@@ -28,8 +28,9 @@ struct making {
 };
 
 /*
- * Take from a request what its creation needs. Much of it may lie in the lane's scratch until the request is answered. Returns 0,
- * -EINVAL (it makes no sense), -EIO (a forbidden id), or what the xattr map says of the label's name.
+ * Take from a request what its creation needs, which is nothing on a read-only share. Much of it may lie in the lane's scratch
+ * until the request is answered. Returns 0, -EINVAL (it makes no sense), -EIO (a forbidden id), or what the xattr map says of
+ * the label's name.
  */
 int making_begin(struct lane *, const struct rpc_create *, struct making *) ATTR_MUSTCHECK;
 

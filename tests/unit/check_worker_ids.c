@@ -320,6 +320,49 @@ START_TEST(over_death)
 }
 END_TEST
 
+/* A read-only share says so to whoever asks; and what is there is opened for whoever asks. */
+START_TEST(readonly)
+{
+	static const char *const entry[] = { "forbid-guest:9:1" };
+	static const struct {
+		uint16_t op;
+		const char *name, *target;
+		uint32_t flags;
+		int error;
+	} makes[] = {
+		{ RPC_CREATE, "n", NULL, O_RDWR | O_EXCL, -EROFS }, { RPC_CREATE, "n", NULL, O_RDONLY, -EROFS },
+		{ RPC_CREATE, "f", NULL, O_RDWR, -EROFS }, { RPC_CREATE, "f", NULL, O_RDONLY | O_EXCL, -EROFS },
+		{ RPC_CREATE, "f", NULL, O_RDONLY, 0 }, { RPC_MKDIR, "n", NULL, 0, -EROFS },
+		{ RPC_MKNOD, "n", NULL, 0, -EROFS }, { RPC_SYMLINK, "n", "t", 0, -EROFS },
+		{ RPC_TMPFILE, NULL, NULL, O_RDWR, -EROFS },
+	};
+	int64_t node;
+
+	rig.opt.dev.flags |= DEV_READONLY;
+	use(entry, 1, true);
+	rig_host_file("f");
+	rig_start();
+	node = rig_lookup(1, "f");
+	for (unsigned i = 0; i < 3 * countof(makes); i++) {
+		const uint32_t group = 9;
+		struct rpc_create *q = rig_add(0, makes[i / 3].op, &group, i % 3 == 2, makes[i / 3].name, makes[i / 3].target);
+		int error;
+
+		q->dir = 1;
+		q->mode = 0644;
+		q->uid = i % 3 == 0 ? 9 : 1;
+		q->gid = i % 3 == 1 ? 9 : 1;
+		q->flags = makes[i / 3].flags;
+		error = rig_call()->error;
+		ck_assert_msg(error == makes[i / 3].error, "row %u, id %u: %d", i / 3, i % 3, error);
+		for (size_t k = 0; k < rig.lane[0].nfds; k++)
+			close(rig.lane[0].fds[k]);
+	}
+	ck_assert_int_eq(setattr((uint64_t)node, RPC_SET_UID | RPC_SET_GID, 9, 9, 0)->h.error, -EROFS);
+	ck_assert_uint_eq(rig_host_count(), 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -332,5 +375,6 @@ main(void)
 	rig_add_test(s, groups, setup, rig_teardown, 1);
 	rig_add_test(s, access_, setup, rig_teardown, 1);
 	rig_add_test(s, over_death, setup, rig_teardown, 1);
+	rig_add_test(s, readonly, setup, rig_teardown, 1);
 	return rig_run(s);
 }
