@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <pwd.h>
 #include <stdalign.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -48,6 +50,50 @@ maps_one_id(const char *path, bool *one)
 		*one = sscanf(text, "%lu %lu %lu %n", &inside, &outside, &count, &end) == 3 &&
 		    count == 1 && text[end] == '\0';
 	return r;
+}
+
+/*
+ * Is a system call made at all? It fails for its arguments then. Libc may do the work of a missing one (statx), but not all
+ * that is asked here.
+ */
+static int
+probe(long nr, long a, long b, long c, long d, int expected)
+{
+	if (syscall(nr, a, b, c, d, 0L, 0L) != -1 || errno == expected)
+		return 0;
+	return -errno;
+}
+
+int
+checks_calls(void)
+{
+	static const struct open_how how;
+	const struct {
+		const char *name;
+		int error;
+	} calls[] = {
+		{ "openat2", probe(SYS_openat2, -1, (long)"x", (long)&how, sizeof(how), EBADF) },
+		{ "statx", probe(SYS_statx, -1, (long)"x", 0, 0, EBADF) },
+		{ "renameat2", probe(SYS_renameat2, -1, (long)"x", -1, (long)"x", EBADF) },
+		{ "preadv2", probe(SYS_preadv2, -1, 0, 0, 0, EBADF) },
+		{ "pwritev2", probe(SYS_pwritev2, -1, 0, 0, 0, EBADF) },
+		{ "close_range", probe(SYS_close_range, 1, 0, 0, 0, EINVAL) },
+		{ "pidfd_send_signal", probe(SYS_pidfd_send_signal, -1, 0, 0, 0, EBADF) },
+		{ "memfd_create", probe(SYS_memfd_create, 0, 0, 0, 0, EFAULT) },
+	};
+	char missing[LOG_LINE_MAX] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < countof(calls) && n < sizeof(missing); i++)
+		if (calls[i].error != 0)
+			n += (size_t)snprintf(missing + n, sizeof(missing) - n, "%s%s (%s)",
+			    n > 0 ? ", " : "", calls[i].name, strerrordesc_np(-calls[i].error));
+	if (n == 0)
+		return 0;
+	log_error("not allowed by this kernel or by the seccomp profile of the container: %s; "
+		  "Linux 5.9 or later is needed",
+	    missing);
+	return -ENOSYS;
 }
 
 bool

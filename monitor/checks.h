@@ -14,6 +14,9 @@
 #include "common/attr.h"
 #include "monitor/options.h"
 
+/* The system calls that came late, or that old seccomp profiles of containers do not know, and nothing here works without. */
+int checks_calls(void) ATTR_MUSTCHECK;
+
 /*
  * Must the supplementary groups go (spec/sandbox.md section 1)? Not those of a user who is not root, nor those of a user
  * namespace of one id, which cannot be dropped. Logs if that is unknown.

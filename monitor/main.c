@@ -141,7 +141,8 @@ set_up(struct monitor *m)
 	gid_t socket_gid = SOCKET_NO_GROUP;
 	int r;
 
-	if ((r = checks_share(o->shared_dir, o->sandbox, &m->share)) != 0 ||
+	if ((r = checks_calls()) != 0 ||
+	    (r = checks_share(o->shared_dir, o->sandbox, &m->share)) != 0 ||
 	    (r = options_check(o)) != 0 || (r = make_tables(m)) != 0 ||
 	    (o->socket_group != NULL && (r = checks_group(o->socket_group, &socket_gid)) != 0) ||
 	    (r = spawn_open_files(&m->files)) != 0 || (r = checks_nofile(o, &m->fd_limit)) != 0 ||

@@ -44,6 +44,18 @@ static const struct refused {
 	{ .owner = MODES_USER, .prefix = { "deny", "mount", "--" },
 	    .line = "Error entering sandbox: cannot change mounts in a new mount namespace (mount): Permission denied: let "
 		    "AppArmor" },
+#define NO_CALLS "not allowed by this kernel or by the seccomp profile of the container: "
+	{ .prefix = { "deny", "ENOSYS:openat2", "--" },
+	    .line = NO_CALLS "openat2 (Function not implemented); Linux 5.9 or later is needed" },
+	{ .prefix = { "deny", "EPERM:openat2", "EPERM:statx", "ENOSYS:close_range", "--" },
+	    .line = NO_CALLS "openat2 (Operation not permitted), statx (Operation not permitted), close_range (Function not "
+			     "implemented); Linux" },
+	{ .owner = MODES_USER, .prefix = { "deny", "ENOSYS:close_range", "--" }, .line = NO_CALLS "close_range (Function not" },
+	{ .prefix = { "deny", "ENOSYS:renameat2", "--" }, .args = { "--sandbox=chroot" }, .line = NO_CALLS "renameat2 (" },
+	{ .prefix = { "deny", "ENOSYS:preadv2", "EPERM:pwritev2", "--" }, .args = { "--sandbox=none" },
+	    .line = NO_CALLS "preadv2 (Function not implemented), pwritev2 (Operation not permitted);" },
+	{ .prefix = { "deny", "EPERM:pidfd_send_signal", "ENOSYS:memfd_create", "--" },
+	    .line = NO_CALLS "pidfd_send_signal (Operation not permitted), memfd_create (Function not implemented);" },
 	{ .owner = MODES_USER, .args = { "--front-user=nobody" }, .line = "--front-user needs CAP_SETUID and CAP_SETGID" },
 	{ .args = { "--modcaps=" }, .line = "empty modcap found: expected (+|-)capability:..." },
 	{ .args = { "--modcaps=+chown:" }, .line = "empty modcap found" },

@@ -8,6 +8,8 @@
  *   open_tree    open_tree(), move_mount() and mount_setattr() (ENOSYS), as old kernels
  *   mount        mount() (EACCES), as an AppArmor profile
  *   landlock     Landlock (ENOSYS)
+ *   ENOSYS:NAME, EPERM:NAME
+ *                the system call of that name, as kernels and profiles from before its time
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -51,8 +53,20 @@ namespaces(void)
 }
 
 static int
+deny_named(const char *name, int error)
+{
+	const int nr = seccomp_syscall_resolve_name(name);
+
+	return nr == __NR_SCMP_ERROR ? -ENOENT : deny(nr, error);
+}
+
+static int
 add(const char *what)
 {
+	if (strncmp(what, "ENOSYS:", 7) == 0)
+		return deny_named(what + 7, ENOSYS);
+	if (strncmp(what, "EPERM:", 6) == 0)
+		return deny_named(what + 6, EPERM);
 	if (strcmp(what, "namespaces") == 0)
 		return namespaces();
 	if (strcmp(what, "unshare") == 0)
