@@ -613,32 +613,51 @@ inode_forget(struct inode *in, uint64_t count, bool final)
 	return drop;
 }
 
+/* From bucket *at on, which is where one was found then: what grows meanwhile moves nothing to before it. */
 static struct inode *
-any_but_root(struct shard *s)
+any_but_root(struct shard *s, uint32_t *at)
 {
-	for (uint32_t i = 0; i < s->nbuckets; i++)
-		for (struct inode *in = s->bucket[i]; in != NULL; in = in->next_node)
+	for (; *at < s->nbuckets; ++*at)
+		for (struct inode *in = s->bucket[*at]; in != NULL; in = in->next_node)
 			if (in->node != ROOT_NODE)
 				return in;
 	return NULL;
 }
 
-void
+struct inode *
 inode_reset(void)
 {
-	struct inode *in;
+	struct inode *in, *gone = NULL;
 
 	for (unsigned i = 0; i < SHARDS; i++) {
+		uint32_t at = 0;
+
 		for (;;) {
 			pthread_mutex_lock(&by_node[i].lock);
-			in = any_but_root(&by_node[i]);
+			in = any_but_root(&by_node[i], &at);
 			if (in != NULL)
 				ref(in);
 			pthread_mutex_unlock(&by_node[i].lock);
 			if (in == NULL)
 				break;
-			inode_forget(in, UINT64_MAX, true);
-			inode_put(in);
+			if (inode_forget(in, UINT64_MAX, true)) {
+				/* In no table any more. */
+				in->next_node = gone;
+				gone = in;
+			} else
+				inode_put(in);
 		}
+	}
+	return gone;
+}
+
+void
+inode_put_all(struct inode *in)
+{
+	struct inode *next;
+
+	for (; in != NULL; in = next) {
+		next = in->next_node;
+		inode_put(in);
 	}
 }

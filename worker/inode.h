@@ -119,8 +119,12 @@ inode_restore(uint64_t node, const struct inode_ident *, int fd, struct inode **
 bool inode_send(struct inode *);
 /* Subtract entry replies. final: by the front's word. Returns true if the inode left the table. */
 bool inode_forget(struct inode *, uint64_t n, bool final);
-/* Drop everything but the root. */
-void inode_reset(void);
+/*
+ * Drop everything but the root. Nothing is closed, which may take its time, before inode_put_all() gives back the
+ * references to what was dropped.
+ */
+struct inode *inode_reset(void) ATTR_MUSTCHECK;
+void inode_put_all(struct inode *);
 
 void inode_put(struct inode *);
 

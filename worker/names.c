@@ -73,11 +73,15 @@ op_FORGET(struct lane *l, const struct rpc_hdr *h)
 int
 op_RESET(struct lane *l, const struct rpc_hdr *h)
 {
+	struct inode *gone;
+
 	handle_reset();
 	resolve_forget_begin();
-	inode_reset();
+	gone = inode_reset();
 	vault_reset(l);
 	resolve_forget_end(l);
+	/* A million closes; and the last one of a removed file takes its time. */
+	inode_put_all(gone);
 	vault_unmount(l);
 	return ops_reply_ok(l, h);
 }

@@ -6,12 +6,17 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/worker_rig.h"
@@ -380,7 +385,7 @@ START_TEST(submounts)
 	ck_assert_int_eq(rig_remove(RPC_UNLINK, (uint64_t)seen, specials[_i]), 0);
 	ck_assert_int_eq(rig_getattr((uint64_t)special[_i], &attr), 0);
 	ck_assert_uint_eq(attr.nlink, 0);
-	ck_assert_uint_eq(rig.pins, 1);
+	RIG_EVENTUALLY(rig.pins == 1);
 	/* a mount that is nothing but a file, and one that is nothing but a fifo, which is never opened */
 	ck_assert_uint_ge((uint64_t)rig_lookup(1, "file"), NODE_FIRST(1));
 	ck_assert_uint_ge((uint64_t)rig_lookup(1, "fifo"), NODE_FIRST(1));
@@ -478,6 +483,88 @@ overlay_teardown(void)
 	rig_teardown();
 }
 
+#define THAW_MS	6000	/* in any case */
+
+/* Freeze a file system until the result is closed: by a process of its own, so that a test that fails leaves nothing frozen. */
+static int
+freeze(const char *dir)
+{
+	int fs = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), pair[2];
+	struct pollfd p;
+	char c = 0;
+
+	ck_assert_int_ge(fs, 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	if (fork() == 0) {
+		setsid();
+		close(pair[0]);
+		p = (struct pollfd){ .fd = pair[1], .events = POLLIN };
+		if (ioctl(fs, FIFREEZE, 0) == -1 || write(pair[1], &c, 1) != 1)
+			_exit(1);
+		poll(&p, 1, THAW_MS);
+		_exit(ioctl(fs, FITHAW, 0) == -1);
+	}
+	close(fs);
+	close(pair[1]);
+	ck_assert_int_eq((int)read(pair[0], &c, 1), 1);
+	return pair[0];
+}
+
+/* RESET, where the last close of a file waits for its file system: nobody else does. */
+START_TEST(reset_hangs_alone)
+{
+	int64_t m = rig_lookup(1, "m"), f = rig_lookup((uint64_t)m, "f");
+	struct pollfd p;
+	int leash, status;
+
+	ck_assert_int_gt(f, 1);
+	rig_restart();
+	rig_host_file("new");
+	ck_assert_int_eq(rig_lookup((uint64_t)m, "f"), f);
+	/* The host's doing: nobody has pinned it. */
+	ck_assert_int_eq(unlink(rig_path("m/f")), 0);
+	leash = freeze(rig_path("m"));
+	rig_add(0, RPC_RESET, NULL, 0, NULL, NULL);
+	rig_send(0);
+	usleep(200000);
+	/* What the vault is asked about. */
+	((struct rpc_node *)rig_add(1, RPC_LOOKUP, NULL, 0, "new", NULL))->node = 1;
+	rig_send(1);
+	p = (struct pollfd){ .fd = rig.lane[1].sock, .events = POLLIN };
+	ck_assert_int_eq(poll(&p, 1, THAW_MS / 2), 1);
+	ck_assert_int_eq(rig_recv(1)->error, 0);
+	ck_assert_uint_eq(rig.resets, 1);
+	p = (struct pollfd){ .fd = rig.lane[0].sock, .events = POLLIN };
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	close(leash);
+	ck_assert(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	ck_assert_int_eq(rig_recv(0)->error, 0);
+	ck_assert_int_eq(rig_getattr((uint64_t)f, NULL), -ESTALE);
+	RIG_EVENTUALLY(rig.unmounts == 1);
+}
+END_TEST
+
+static void
+frozen_setup(void)
+{
+	char cmd[200];
+
+	rig_setup();
+	ck_assert_int_eq(mkdir(rig_path("m"), 0755), 0);
+	snprintf(cmd, sizeof(cmd), "cd %s && truncate -s 200M image && mkfs.btrfs -q image >/dev/null && mount -o loop image m",
+	    rig.share);
+	ck_assert_int_eq(system(cmd), 0);
+	rig_host_file("m/f");
+	rig_start();
+}
+
+static void
+frozen_teardown(void)
+{
+	umount2(rig_path("m"), MNT_DETACH);
+	rig_teardown();
+}
+
 int
 main(void)
 {
@@ -494,5 +581,6 @@ main(void)
 	rig_add_test(s, overlay_listing, overlay_setup, overlay_teardown, 1);
 	rig_add_test(s, overlay_release, overlay_setup, overlay_teardown, 1);
 	rig_add_test(s, overlay_identity, overlay_setup, overlay_teardown, 1);
+	rig_add_test(s, reset_hangs_alone, frozen_setup, frozen_teardown, 1);
 	return rig_run(s);
 }
