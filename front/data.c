@@ -231,6 +231,23 @@ write_reply(struct request *r)
 	reply_body(r, &out, sizeof(out));
 }
 
+/*
+ * Bytes that are in the file are never denied to a program (traps.md C22). Linux's page cache, when it is written back,
+ * looks at the error and not at the count: less than all would be lost without a word, fsync() included.
+ */
+static void
+write_ended(struct request *r, int error)
+{
+	if (error == 0 && r->whole && r->done_bytes < r->size)
+		error = -EIO;
+	if (error != 0 && (r->done_bytes == 0 || r->whole))
+		reply_error(r, error);
+	else
+		write_reply(r);
+}
+
+static int write_lane(struct request *);
+
 static void
 write_lane_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 {
@@ -240,11 +257,11 @@ write_lane_done(struct request *r, struct lane *l, const struct rpc_hdr *h, int 
 	(void)fd;
 	if (h->error == 0)
 		r->done_bytes += (size_t)MIN(w->count, r->size - r->done_bytes);
-	/* Bytes that are in the file are never denied (traps.md C22). */
-	if (h->error != 0 && r->done_bytes == 0)
-		reply_error(r, h->error);
+	/* Why it did not come further it says when it is asked for the rest. */
+	if (h->error == 0 && w->count > 0 && r->whole && r->done_bytes < r->size)
+		leave_to_worker(r, write_lane);
 	else
-		write_reply(r);
+		write_ended(r, h->error);
 }
 
 /* What is left of a write, through the worker. */
@@ -279,7 +296,7 @@ waited(const struct request *r, uint64_t start)
 static bool
 write_loop(struct request *r, void (*learn)(struct pace *, uint64_t ns))
 {
-	int flags = (r->ioflags & RPC_IO_APPEND) != 0 ? RWF_APPEND : 0;
+	int flags = (r->ioflags & RPC_IO_APPEND) != 0 ? RWF_APPEND : 0, error = 0;
 	uint64_t start = clock_ns();
 
 	while (r->done_bytes < r->size) {
@@ -304,12 +321,14 @@ write_loop(struct request *r, void (*learn)(struct pace *, uint64_t ns))
 			reply_error(r, -errno);
 			return true;
 		}
-		if (put <= 0)
+		if (put <= 0) {
+			error = put == -1 ? -errno : 0;
 			break;
+		}
 		r->done_bytes += (size_t)put;
 	}
 	learn(&r->q->s->write_pace, waited(r, start));
-	write_reply(r);
+	write_ended(r, error);
 	return true;
 }
 
@@ -342,6 +361,7 @@ fuse_write(struct request *r, const void *arg, const char *var, size_t varlen)
 	    : 0;
 	/* Where an append goes is not known. */
 	handle_grown(r->h, r->ioflags != 0 ? UINT64_MAX : r->offset + r->size);
+	r->whole = (in->write_flags & FUSE_WRITE_CACHE) != 0;
 	r->kill = (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0 &&
 	    (r->q->s->dev.flags & DEV_KILLPRIV_V2) != 0;
 	if (r->h->fd < 0 || atomic_load(&r->h->setid))

@@ -68,6 +68,7 @@ struct request {
 	uint32_t ioflags; /* WRITE: RPC_IO_*; STATX, LSEEK: flags, whence */
 	uint32_t marks; /* OPEN, CREATE: handles_setid_marks() before they were sent */
 	bool kill; /* a change: the caller has no CAP_FSETID */
+	bool whole; /* WRITE: nobody hears of less than all */
 	int16_t no_space; /* the error for which the worker is asked to try again; 0: it is not */
 	size_t done_bytes;
 	bool datasync;

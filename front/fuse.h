@@ -157,7 +157,7 @@ void ask_file(struct request *, void (*run)(struct request *));
 /*
  * fuse_file.c: The worker shall do it: call lane_op(), which returns 0 or the error to reply, in the queue's thread. That is for
  * files marked as set-id ones meanwhile, and for what this process is refused on an open file: some file systems judge by who
- * asks now (network file systems with credentials of their own, FALLOCATE on ZFS). And for a READ that goes on over the lane.
+ * asks now (network file systems with credentials of their own, FALLOCATE on ZFS). And for what goes on over the lane.
  */
 void leave_to_worker(struct request *, int (*lane_op)(struct request *));
 bool is_refused(int error);

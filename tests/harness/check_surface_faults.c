@@ -20,7 +20,7 @@
 
 static const char *const planes[] = { "", LANE };
 
-enum what { DO_READ, DO_WRITE, DO_FSYNC, DO_FALLOCATE };
+enum what { DO_READ, DO_WRITE, DO_WRITE_BACK, DO_FSYNC, DO_FALLOCATE };
 
 /* 16 KiB at offset 0 of file f1. */
 static const struct {
@@ -40,11 +40,13 @@ static const struct {
 	{ "C21: WRITE is interrupted", DO_WRITE, 3, 0, 0, 16384, 4 },
 	{ "WRITE goes in pieces", DO_WRITE, 0, 4096, 0, 16384, 4 },
 	{ "C22: WRITE fails half way", DO_WRITE, 0, 4096, 8192, 8192, 3 },
+	{ "WRITE of a page cache goes in pieces", DO_WRITE_BACK, 0, 4096, 0, 16384, 4 },
+	{ "WRITE of a page cache fails half way: it heeds nothing but the error", DO_WRITE_BACK, 0, 4096, 8192, -EIO, 0 },
 	{ "C21: FSYNC is interrupted", DO_FSYNC, 3, 0, 0, 0, 0 },
 	{ "C21: FALLOCATE is interrupted", DO_FALLOCATE, 3, 0, 0, 0, 0 },
 };
 
-static const uint32_t opcodes[] = { FUSE_READ, FUSE_WRITE, FUSE_FSYNC, FUSE_FALLOCATE };
+static const uint32_t opcodes[] = { FUSE_READ, FUSE_WRITE, FUSE_WRITE, FUSE_FSYNC, FUSE_FALLOCATE };
 
 static int
 run(enum what what, uint64_t node, uint64_t fh)
@@ -59,7 +61,9 @@ run(enum what what, uint64_t node, uint64_t fh)
 			SF_EQ(data[i], 'a' + i % 26);
 		return n;
 	case DO_WRITE:
-		return sf_write(node, fh, 0, data, sizeof(data), sizeof(data), 0, 0);
+	case DO_WRITE_BACK:
+		return sf_write(node, fh, 0, data, sizeof(data), sizeof(data), 0,
+		    what == DO_WRITE_BACK ? FUSE_WRITE_CACHE : 0);
 	case DO_FSYNC:
 		return fc_fsync(&hc, node, fh, false, false);
 	default:

@@ -6,8 +6,10 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,8 @@
 #include "front/fuse.h"
 #include "front/handles.h"
 #include "tests/unit/fuse_rig.h"
+
+#define MIB (1u << 20)
 
 static int
 temp_file(const char *content)
@@ -50,6 +54,16 @@ do_write(uint64_t fh, uint64_t off, const char *data, size_t len, uint32_t size,
 
 	rig_compose(FUSE_WRITE, FILE_NODE, &in, sizeof(in), data, len);
 	rig_send_split(SPLIT_ODD, 24, SPLIT_BYTE);
+}
+
+/* As Linux writes its page cache back. */
+static void
+do_write_back(uint64_t fh, uint64_t off, const char *data, size_t len)
+{
+	struct fuse_write_in in = { .fh = fh, .offset = off, .size = (uint32_t)len, .write_flags = FUSE_WRITE_CACHE };
+
+	rig_compose(FUSE_WRITE, FILE_NODE, &in, sizeof(in), data, len);
+	rig_send(24);
 }
 
 static uint32_t
@@ -141,6 +155,56 @@ START_TEST(write_no_space)
 		rig_expect_error(-ENOSPC);
 	}
 	ck_assert_uint_eq(fake.returned, 2);
+} END_TEST
+
+/* An error behind some data: a program hears of the data; a page cache looks at nothing but the error. */
+START_TEST(write_fails_half_way)
+{
+	const struct rlimit small = { .rlim_cur = MIB, .rlim_max = RLIM_INFINITY };
+	uint64_t fh = rig_open(FILE_NODE, O_RDWR, temp_file(""));
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (int slow = 0; slow < 2; slow++) {
+		fake.slow = slow != 0;
+		do_write(fh, MIB - 4, "abcdefgh", 8, 8, 0);
+		ck_assert_uint_eq(written(), 4);
+		do_write_back(fh, MIB - 4, "abcdefgh", 8);
+		rig_expect_error(-EFBIG);
+		do_write_back(fh, MIB - 4, "abcd", 4);
+		ck_assert_uint_eq(written(), 4);
+	}
+} END_TEST
+
+/* Likewise through the worker, which says how far it came, and why it did not come further only when asked again. */
+START_TEST(lane_write_fails_half_way)
+{
+	uint64_t fh = rig_open(FILE_NODE, O_RDWR, -1), count = 3;
+	const struct rpc_io *w;
+
+	do_write(fh, 7, "hello", 5, 5, 0);
+	ck_assert(fake_answer(&count, 8, NULL, 0, -1));
+	ck_assert_uint_eq(written(), 3);
+	for (int full = 0; full < 2; full++) {
+		do_write_back(fh, 7, "hello", 5);
+		count = 3;
+		ck_assert(fake_answer(&count, 8, NULL, 0, -1));
+		w = rig_rpc(RPC_WRITE);
+		ck_assert(w->offset == 10 && w->size == 2 && w->h.alen == 2 && w->ioflags == 0);
+		ck_assert_mem_eq(fake_arena(), "lo", 2);
+		count = 2;
+		ck_assert(full ? fake_answer_error(-ENOSPC) : fake_answer(&count, 8, NULL, 0, -1));
+		if (full)
+			rig_expect_error(-ENOSPC);
+		else
+			ck_assert_uint_eq(written(), 5);
+	}
+	/* It says nothing at all. */
+	do_write_back(fh, 7, "hello", 5);
+	count = 0;
+	ck_assert(fake_answer(&count, 8, NULL, 0, -1));
+	rig_expect_error(-EIO);
+	ck_assert_ptr_null(fake_rpc());
 } END_TEST
 
 START_TEST(setid_goes_to_the_worker)
@@ -324,7 +388,6 @@ START_TEST(lane_io)
 	ck_assert_uint_le(fake.used, 16);
 } END_TEST
 
-#define MIB (1u << 20)
 #define LARGEST (16u * MIB)	/* 256 pages of 64 KiB */
 
 static uint8_t content[LARGEST + 1];
@@ -490,6 +553,8 @@ main(void)
 	tcase_add_test(data, donated_write);
 	tcase_add_test(data, donated_others);
 	tcase_add_test(data, write_no_space);
+	tcase_add_test(data, write_fails_half_way);
+	tcase_add_test(data, lane_write_fails_half_way);
 	tcase_add_test(data, setid_while_opening);
 	tcase_add_test(data, write_only);
 	tcase_add_test(data, setid_goes_to_the_worker);
