@@ -94,6 +94,9 @@ reply_lie(const struct request *r, const struct lane *l, const struct rpc_hdr *h
 		return r->op == RPC_READDIR || r->op == RPC_READDIRPLUS
 		    ? judge_listing(r, l, (size_t)count->count)
 		    : NULL;
+	case RPC_COPY:
+		return count->count > r->arg.copy.len ? "more data copied than was asked for"
+						      : NULL;
 	default:
 		return NULL;
 	}
