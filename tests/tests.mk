@@ -64,6 +64,7 @@ UNIT_check_worker_names := $(WORKER_RIG)
 UNIT_check_worker_ops := $(WORKER_RIG)
 UNIT_check_worker_replay := tests/unit/worker_cases.c $(WORKER_RIG)
 UNIT_check_worker_restart := $(WORKER_RIG)
+UNIT_check_worker_unnamed := $(WORKER_RIG)
 UNIT_check_worker_xattr := $(WORKER_RIG)
 
 # Fuzz harnesses, here with their own generator: FUZZ_RUNS inputs each. With libFuzzer: make fuzz.

@@ -121,11 +121,11 @@ put_plus(struct listing *d, const struct dirent64 *e, size_t namelen)
 			return false;
 		/* Any other failure costs the node id, not the entry. */
 		if (r == 0) {
-			if (vault_put(d->lane, in, d->dir) == 0)
+			if (vault_put(d->lane, in, d->dir) == 0) {
 				ops_entry(&plus.e, in, d->dir, &st);
-			else
-				inode_forget(in, 1, false);
-			inode_put(in);
+				inode_put(in);
+			} else
+				resolve_unname(d->lane, in);
 		}
 	}
 	memcpy(d->out + d->used, &plus, sizeof(plus));
@@ -143,7 +143,7 @@ look_ahead(struct listing *d, const char *buf, size_t at, size_t n, struct resol
 	struct inode_key key = d->dir->key;
 	unsigned k = 0;
 
-	resolve_ahead_end(a);
+	resolve_ahead_end(d->lane, a);
 	while (at < n && k < RESOLVE_AHEAD) {
 		const struct dirent64 *e = (const void *)(buf + at);
 		size_t namelen = strlen(e->d_name);
@@ -189,7 +189,7 @@ take_entries(struct listing *d, const char *buf, size_t n)
 		d->last = (uint64_t)e->d_off;
 		at += e->d_reclen;
 	}
-	resolve_ahead_end(&a);
+	resolve_ahead_end(d->lane, &a);
 	return at >= n;
 }
 

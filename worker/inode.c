@@ -590,7 +590,11 @@ inode_forget(struct inode *in, uint64_t count, bool final)
 	pthread_mutex_lock(&s->lock);
 	if (!inode_has(in, INODE_DEAD)) {
 		in->sent -= MIN(count, in->sent);
-		drop = in->sent == 0 && (final || !inode_has(in, INODE_RESTORED));
+		/* What is left is in replies that are under way, or that come to nothing. */
+		if (final)
+			inode_set(in, INODE_COUNTED);
+		drop = in->sent == 0 &&
+		    (inode_has(in, INODE_COUNTED) || !inode_has(in, INODE_RESTORED));
 	}
 	if (drop) {
 		inode_set(in, INODE_DEAD);

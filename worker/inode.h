@@ -71,6 +71,7 @@ static_assert(sizeof(struct inode) <= 96, "memory per known inode");
 #define INODE_HASHED 0x200u /* hash is valid; without it, one that has a handle keeps its fd */
 #define INODE_KEPT 0x400u /* counted by vaultc.c as one that costs the vault an fd */
 #define INODE_AMBIGUOUS 0x800u /* another on its mount may have its number */
+#define INODE_COUNTED 0x1000u /* the front has given all back once: sent is the whole count */
 
 /*
  * Before threads exist. budget: fds to keep, cached handles included; first_node: first id to give out (> ROOT_NODE);
@@ -117,7 +118,10 @@ inode_restore(uint64_t node, const struct inode_ident *, int fd, struct inode **
 
 /* Count one more entry reply; false when the inode has left the table meanwhile. */
 bool inode_send(struct inode *);
-/* Subtract entry replies. final: by the front's word. Returns true if the inode left the table. */
+/*
+ * Subtract entry replies. final: by the front's word; else see resolve_unname(). Returns true if the inode left the table:
+ * the vault must hear of it.
+ */
 bool inode_forget(struct inode *, uint64_t n, bool final);
 /*
  * Drop everything but the root. Nothing is closed, which may take its time, before inode_put_all() gives back the

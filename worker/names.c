@@ -108,17 +108,15 @@ begin_new(struct lane *l, const struct rpc_hdr *h, const struct journal_past *pa
  * entry reply counted, which is taken back on failure.
  */
 static int
-accept_made(const struct making *m, const struct journal_past *past, int dirfd, struct inode *in,
-    const struct statx *st)
+accept_made(struct lane *l, const struct making *m, const struct journal_past *past, int dirfd,
+    struct inode *in, const struct statx *st)
 {
 	int r = -EEXIST;
 
 	if (replay_made(m, past, in, st))
 		r = making_label(m, dirfd, inode_fd(in));
-	if (r != 0) {
-		inode_forget(in, 1, false);
-		inode_put(in);
-	}
+	if (r != 0)
+		resolve_unname(l, in);
 	return r;
 }
 
@@ -143,14 +141,12 @@ make_in(struct lane *l, const struct making *m, int dirfd, struct inode **in, st
 		r = resolve_new_name(dirfd, name, in, st);
 		if (r != 0)
 			making_undo(m, dirfd, -1);
-		else if ((r = making_label(m, dirfd, inode_fd(*in))) != 0) {
-			inode_forget(*in, 1, false);
-			inode_put(*in);
-		}
+		else if ((r = making_label(m, dirfd, inode_fd(*in))) != 0)
+			resolve_unname(l, *in);
 	} else if (r == -EEXIST && past != NULL) {
 		r = resolve_new_name(dirfd, name, in, st);
 		if (r == 0)
-			r = accept_made(m, past, dirfd, *in, st);
+			r = accept_made(l, m, past, dirfd, *in, st);
 	}
 	journal_done(&l->journal, h, r);
 	return r;
@@ -455,8 +451,8 @@ create_readonly(uint32_t flags)
  * what was made already is neither emptied again nor refused for being there. *flags: as of ops_open().
  */
 static int
-create_existing(const struct making *m, const struct journal_past *past, int dirfd, int *fd,
-    uint32_t *flags, struct inode **in, struct statx *st)
+create_existing(struct lane *l, const struct making *m, const struct journal_past *past, int dirfd,
+    int *fd, uint32_t *flags, struct inode **in, struct statx *st)
 {
 	const struct rpc_create *q = m->q;
 	int r;
@@ -478,8 +474,7 @@ create_existing(const struct making *m, const struct journal_past *past, int dir
 	if (r == 0)
 		r = ops_open(*in, flags, q->oflags, q->gid, st);
 	if (r < 0) {
-		inode_forget(*in, 1, false);
-		inode_put(*in);
+		resolve_unname(l, *in);
 		return r;
 	}
 	*fd = r;
@@ -512,12 +507,12 @@ create_file(struct lane *l, const struct making *m, int dirfd, int *fd, uint32_t
 
 	*flags = m->q->flags;
 	if (ops_readonly()) {
-		r = create_existing(m, NULL, dirfd, fd, flags, in, st);
+		r = create_existing(l, m, NULL, dirfd, fd, flags, in, st);
 		return r == -ENOENT ? -EROFS : r;
 	}
 	if (replay_is_done(past))
 		return past->error != 0 ? past->error
-					: create_existing(m, past, dirfd, fd, flags, in, st);
+					: create_existing(l, m, past, dirfd, fd, flags, in, st);
 	/* Else what is there is opened, whoever made it. */
 	if (exclusive || m->label[0] != '\0')
 		begin_new(l, h, past, dirfd);
@@ -531,7 +526,7 @@ create_file(struct lane *l, const struct making *m, int dirfd, int *fd, uint32_t
 		}
 		if (r != -EEXIST || (exclusive && past == NULL))
 			break;
-		r = create_existing(m, past, dirfd, fd, flags, in, st);
+		r = create_existing(l, m, past, dirfd, fd, flags, in, st);
 	}
 	journal_done(&l->journal, h, r);
 	return r;
@@ -558,12 +553,13 @@ op_CREATE(struct lane *l, const struct rpc_hdr *h)
 		r = vault_put(l, in, dir);
 		if (r != 0)
 			fd_close(&fd);
-		else
+		else {
 			r = ops_settle_open(fd, in, q->fh, (int)flags, q->oflags, st.stx_mode);
-		if (r < 0) {
-			inode_forget(in, 1, false);
-			inode_put(in);
+			if (r < 0)
+				vault_unput(l, in);
 		}
+		if (r < 0)
+			resolve_unname(l, in);
 	}
 	if (r >= 0) {
 		reply = lane_reply(l, h);

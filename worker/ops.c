@@ -64,8 +64,7 @@ ops_reply_entry(struct lane *l, const struct rpc_hdr *h, struct inode *in, struc
 	/* Before the reply is begun: making room for it may send what is there. */
 	r = vault_put(l, in, parent);
 	if (r != 0) {
-		inode_forget(in, 1, false);
-		inode_put(in);
+		resolve_unname(l, in);
 		return r;
 	}
 	reply = lane_reply(l, h);

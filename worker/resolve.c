@@ -293,9 +293,28 @@ void
 resolve_forget_end(struct lane *l)
 {
 	if (inode_incarnation() > 0) {
-		vault_flush(l);
+		if (l->nforgets > 0)
+			vault_flush(l);
 		pthread_rwlock_unlock(&identity);
 	}
+}
+
+static void
+unname_all(struct lane *l, struct inode *const *in, unsigned n)
+{
+	resolve_forget_begin();
+	for (unsigned i = 0; i < n; i++)
+		if (inode_forget(in[i], 1, false))
+			vault_dropped(l, in[i]);
+	resolve_forget_end(l);
+	for (unsigned i = 0; i < n; i++)
+		inode_put(in[i]);
+}
+
+void
+resolve_unname(struct lane *l, struct inode *in)
+{
+	unname_all(l, &in, 1);
 }
 
 /* Enter an inode that the vault knows, and take its fd. Counts nothing. identity is held. */
@@ -433,12 +452,10 @@ resolve_ahead(int dirfd, const char *const *name, unsigned n, struct resolve_ahe
 }
 
 void
-resolve_ahead_end(struct resolve_ahead *a)
+resolve_ahead_end(struct lane *l, struct resolve_ahead *a)
 {
-	for (unsigned i = 0; i < a->n; i++) {
-		inode_forget(a->in[i], 1, false);
-		inode_put(a->in[i]);
-	}
+	if (a->n > 0)
+		unname_all(l, a->in, a->n);
 	a->n = 0;
 }
 

@@ -67,7 +67,7 @@ struct resolve_ahead {
 	unsigned n;
 };
 void resolve_ahead(int dirfd, const char *const *name, unsigned n, struct resolve_ahead *);
-void resolve_ahead_end(struct resolve_ahead *);
+void resolve_ahead_end(struct lane *, struct resolve_ahead *);
 
 /*
  * Around taking nodes out of the table and telling the vault. After a restart, an inode that is in neither of both must
@@ -75,6 +75,12 @@ void resolve_ahead_end(struct resolve_ahead *);
  */
 void resolve_forget_begin(void);
 void resolve_forget_end(struct lane *);
+
+/*
+ * An entry reply that was counted is not sent: take it back, and the caller's reference. It may be the last one, if the
+ * guest has forgotten all others meanwhile, and then nobody else tells the vault.
+ */
+void resolve_unname(struct lane *, struct inode *);
 
 /*
  * Open an inode again with these Linux O_* flags. Only regular files and directories are ever opened: -EBADF for

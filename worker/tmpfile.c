@@ -86,6 +86,7 @@ make_once(struct lane *l, const struct making *m, int dirfd, struct inode **in, 
 	return fd;
 }
 
+/* Takes over fd and the reference to in. */
 static int
 reply_with(struct lane *l, const struct rpc_create *q, struct inode *in, struct inode *dir, int fd,
     const struct statx *st)
@@ -96,10 +97,13 @@ reply_with(struct lane *l, const struct rpc_create *q, struct inode *in, struct 
 	r = vault_put(l, in, dir);
 	if (r != 0)
 		fd_close(&fd);
-	else
+	else {
 		r = ops_settle_open(fd, in, q->fh, (int)q->flags, q->oflags, st->stx_mode);
+		if (r < 0)
+			vault_unput(l, in);
+	}
 	if (r < 0) {
-		inode_forget(in, 1, false);
+		resolve_unname(l, in);
 		return r;
 	}
 	inode_pin(in);
@@ -108,6 +112,7 @@ reply_with(struct lane *l, const struct rpc_create *q, struct inode *in, struct 
 	ops_entry(&reply->e, in, dir, st);
 	if (r == 1)
 		lane_donate(l, reply, fd, in->node, q->fh);
+	inode_put(in);
 	return 0;
 }
 
@@ -129,10 +134,8 @@ op_TMPFILE(struct lane *l, const struct rpc_hdr *h)
 		return r;
 	fd = dir->type == S_IFDIR ? make_once(l, &m, inode_fd(dir), &in, &st) : -ENOTDIR;
 	r = fd;
-	if (fd >= 0) {
+	if (fd >= 0)
 		r = reply_with(l, q, in, dir, fd, &st);
-		inode_put(in);
-	}
 	inode_put(dir);
 	return r;
 }

@@ -369,6 +369,24 @@ vault_forget(struct lane *l, uint64_t node, struct inode *in)
 }
 
 void
+vault_unput(struct lane *l, struct inode *in)
+{
+	if (l->nputs > 0 && l->put[l->nputs - 1] == in) {
+		l->nputs--;
+		inode_put(in);
+	}
+}
+
+void
+vault_dropped(struct lane *l, struct inode *in)
+{
+	if (inode_has(in, INODE_VAULTED))
+		vault_forget(l, in->node, in);
+	else
+		uncount_kept(in);
+}
+
+void
 vault_reset(struct lane *l)
 {
 	struct vault_hdr m = { .op = VAULT_RESET };

@@ -38,6 +38,13 @@ void vault_pin_all(struct inode *const *, unsigned n);
  * the name meanwhile, by another lane that relied on the pin.
  */
 bool vault_unpin(struct inode *);
+/*
+ * What vault_put() was called for last is not named after all: not to be said, if it is not said yet. Else the vault would
+ * hear of it when somebody else may have forgotten it.
+ */
+void vault_unput(struct lane *, struct inode *);
+/* It has left the table, not by the front's word: forget it, if the vault was told of it. */
+void vault_dropped(struct lane *, struct inode *);
 /* Send what vault_put() and vault_forget() collected. */
 void vault_flush(struct lane *);
 /* Everything is forgotten. */
