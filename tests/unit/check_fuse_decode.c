@@ -513,6 +513,51 @@ START_TEST(no_xattr)
 	}
 } END_TEST
 
+/* What changes the share is refused in one that is read-only, whatever it is about; all else is served. */
+START_TEST(readonly)
+{
+	static const uint32_t changes[] = { FUSE_SETATTR, FUSE_SYMLINK, FUSE_MKNOD, FUSE_MKDIR, FUSE_UNLINK, FUSE_RMDIR,
+		FUSE_RENAME, FUSE_RENAME2, FUSE_LINK, FUSE_WRITE, FUSE_SETXATTR, FUSE_REMOVEXATTR, FUSE_FALLOCATE,
+		FUSE_COPY_FILE_RANGE, FUSE_TMPFILE, ABI_COPY_FILE_RANGE_64 };
+	const struct op *o = &ops[_i];
+	bool refuse = false;
+
+	fake.s.dev.flags |= DEV_READONLY;
+	for (size_t i = 0; i < countof(changes); i++)
+		refuse = refuse || changes[i] == o->nr;
+	valid_request(o);
+	rig_send(4096);
+	if (!refuse) {
+		served(o, "read-only");
+		return;
+	}
+	refused(o, -EROFS, "read-only");
+	valid_request(o);
+	rig_header()->nodeid = 999;
+	rig_send(4096);
+	refused(o, -EROFS, "read-only, unknown node");
+} END_TEST
+
+/* What is too short to say how often forgets nothing, whatever stood there in the request before. */
+START_TEST(short_forget)
+{
+	static const uint64_t often = 1000;
+
+	rig_compose(FUSE_STATFS, NODE_ROOT, &often, sizeof(often), NULL, 0);
+	rig_send(4096);
+	ck_assert(fake_answer_error(-EIO));
+	for (size_t n = 0; n < sizeof(often); n++) {
+		rig_compose(FUSE_FORGET, FILE_NODE, &often, n, NULL, 0);
+		rig_send(0);
+		rig_expect_none();
+		ck_assert(nodes_known(FILE_NODE));
+	}
+	rig_compose(FUSE_FORGET, FILE_NODE, &often, sizeof(often), NULL, 0);
+	rig_send(0);
+	rig_expect_none();
+	ck_assert(!nodes_known(FILE_NODE));
+} END_TEST
+
 int
 main(void)
 {
@@ -539,6 +584,8 @@ main(void)
 	tcase_add_test(hostile, extension_not_negotiated);
 	tcase_add_test(hostile, unknown_opcodes);
 	tcase_add_test(hostile, no_xattr);
+	tcase_add_loop_test(hostile, readonly, 0, NOPS);
+	tcase_add_test(hostile, short_forget);
 	suite_add_tcase(s, hostile);
 
 	r = srunner_create(s);

@@ -171,6 +171,10 @@ START_TEST(values)
 	rig_expect_lie(&count, sizeof(count));
 	ck_assert(fake_answer_error(-ENODATA));
 	rig_expect_error(-ENODATA);
+	rig_ask(FUSE_LISTXATTR, FILE_NODE, &in, 8, NULL, 0);
+	count = 101;
+	rig_expect_lie(&count, sizeof(count));
+	ck_assert(fake_answer_error(-ENODATA));
 	in.size = 0;
 	rig_ask(FUSE_LISTXATTR, FILE_NODE, &in, 8, NULL, 0);
 	count = 4711;
@@ -195,6 +199,40 @@ START_TEST(values)
 	}
 	rig_ask(FUSE_SETXATTR, FILE_NODE, (const uint32_t[]){ UINT32_MAX, 0 }, 8, "user.a\0abc", 10);
 	rig_expect_error(-EINVAL);
+} END_TEST
+
+/* However the guest cuts the room for a reply. */
+START_TEST(split_replies)
+{
+	struct fuse_getxattr_in in = { .size = 100 };
+	uint64_t count = 100;
+	uint8_t want[100];
+
+	for (size_t i = 0; i < sizeof(want); i++)
+		want[i] = (uint8_t)(i + 1);
+	for (int a = 0; a < SPLITS; a++) {
+		rig_compose(FUSE_GETXATTR, FILE_NODE, &in, 8, "user.a", 7);
+		rig_send_split(SPLIT_NONE, 16 + 200, (enum fake_split)a);
+		rig_rpc(RPC_GETXATTR);
+		memcpy(fake_arena(), want, sizeof(want));
+		ck_assert(fake_answer(&count, 8, NULL, 0, -1));
+		ck_assert_mem_eq(rig_body(100), want, sizeof(want));
+	}
+} END_TEST
+
+/* The guest's kernel knows 133 errors; the worker may say 4095. */
+START_TEST(no_such_error)
+{
+	static const int no_such[] = { -134, -512, -4095 };
+
+	for (size_t i = 0; i < countof(no_such); i++) {
+		rig_ask(FUSE_ACCESS, FILE_NODE, (const uint32_t[]){ 6, 0 }, 8, NULL, 0);
+		ck_assert(fake_answer_error(no_such[i]));
+		rig_expect_error(-EIO);
+	}
+	rig_ask(FUSE_ACCESS, FILE_NODE, (const uint32_t[]){ 6, 0 }, 8, NULL, 0);
+	ck_assert(fake_answer_error(-EHWPOISON));
+	rig_expect_error(-EHWPOISON);
 } END_TEST
 
 START_TEST(others)
@@ -257,6 +295,7 @@ list(uint32_t nr, uint32_t size, size_t room)
 START_TEST(readdir)
 {
 	const struct rpc_io *w;
+	char long_name[RPC_NAME_MAX];
 	uint8_t want[256];
 	uint64_t n;
 
@@ -272,6 +311,12 @@ START_TEST(readdir)
 	ck_assert_mem_eq(rig_body(n), want, n);
 	list(FUSE_READDIR, 256, 16 + 255);
 	rig_expect_error(-ENOMEM);
+	/* As long as a name may be. */
+	memset(long_name, 'x', sizeof(long_name));
+	list(FUSE_READDIR, 2048, 16 + 2048);
+	n = put_dirent(fake_arena(), 5, long_name, RPC_NAME_MAX);
+	ck_assert(fake_answer(&n, 8, NULL, 0, -1));
+	rig_body(n);
 	list(FUSE_READDIR, 0, 16);
 	rig_expect_error(0);
 	list(FUSE_READDIRPLUS, MAX_WRITE + 1, 2 * MAX_WRITE);
@@ -313,7 +358,13 @@ START_TEST(lying_listing)
 	uint64_t n, truth = 0;
 
 	memset(long_name, 'x', sizeof(long_name));
-	list(_i >= 6 && _i <= 10 ? FUSE_READDIRPLUS : FUSE_READDIR, _i == 11 ? 4096 : 512, 8192);
+	if (_i == 14) {
+		/* The queue's copy of this one is what the next one's bytes are followed by. */
+		list(FUSE_READDIRPLUS, 512, 8192);
+		n = put_plus(fake_arena(), 55, "before");
+		ck_assert(fake_answer(&n, 8, NULL, 0, -1));
+	}
+	list((_i >= 6 && _i <= 10) || _i >= 14 ? FUSE_READDIRPLUS : FUSE_READDIR, _i == 11 ? 4096 : 512, 8192);
 	n = put_dirent(fake_arena(), 5, "hello", 5);
 	switch (_i) {
 	case 0: n = 513; break;
@@ -328,7 +379,16 @@ START_TEST(lying_listing)
 	case 9: n = put_plus(fake_arena(), NODE_FIRST(1), "later"); break;
 	case 10: n = put_plus(fake_arena(), 60, "true"); n += put_dirent(fake_arena() + n, 5, "lie", 3); break;
 	case 11: n = put_dirent(fake_arena(), 5, long_name, RPC_NAME_MAX + 1); break;
-	default: n = UINT64_MAX; break;
+	case 12: n = UINT64_MAX; break;
+	case 13: n = put_dirent(fake_arena(), 5, "a\0b", 3); break;
+	case 14: put_plus(fake_arena(), 55, "before"); n = sizeof(struct rpc_direntplus) - 8; break;
+	default:
+		/* No dirent, and behind that what would do as another entry. */
+		memset(fake_arena(), 0, sizeof(struct rpc_direntplus));
+		n = sizeof(struct rpc_direntplus);
+		n += put_plus(fake_arena() + n, 60, "true");
+		memset(fake_arena() + sizeof(struct rpc_direntplus) + offsetof(struct rpc_dirent, namelen), 0, sizeof(d.namelen));
+		break;
 	}
 	rig_expect_lie(&n, 8);
 	/* Not even what was true before the lie counts. */
@@ -337,19 +397,32 @@ START_TEST(lying_listing)
 	rig_body(0);
 } END_TEST
 
+#define LYING_ENTRIES 7
+
 START_TEST(lying_entry)
 {
 	static const uint64_t nodes[] = { 0, NODE_FIRST(1), UINT64_MAX };
-	struct fuse_mkdir_in in = { .mode = 0755 };
+	static const uint64_t link = FILE_NODE, mkdir = 0755, mknod[2] = { S_IFREG | 0644, 0 },
+	    create[2] = { O_RDWR | UINT64_C(0600) << 32, 0 };
+	static const struct {
+		uint32_t nr;
+		const void *arg;
+		size_t arglen;
+		const char *var;
+		size_t varlen;
+	} asked[LYING_ENTRIES] = {
+		{ FUSE_LOOKUP, NULL, 0, "name", 5 }, { FUSE_MKDIR, &mkdir, 8, "name", 5 }, { FUSE_SYMLINK, NULL, 0, "n\0to", 5 },
+		{ FUSE_MKNOD, mknod, 16, "name", 5 }, { FUSE_LINK, &link, 8, "name", 5 },
+		{ FUSE_CREATE, create, 16, "name", 5 }, { FUSE_TMPFILE, create, 16, "/", 2 },
+	};
+	const unsigned what = (unsigned)_i % LYING_ENTRIES;
+	const uint64_t node = nodes[(unsigned)_i / LYING_ENTRIES];
 	struct rpc_entry_body e;
 
-	rig_entry(&e, nodes[_i / 2], S_IFREG);
-	if (_i % 2 == 0)
-		rig_ask(FUSE_LOOKUP, DIR_NODE, NULL, 0, "name", 5);
-	else
-		rig_ask(FUSE_MKDIR, DIR_NODE, &in, sizeof(in), "name", 5);
+	rig_entry(&e, node, S_IFREG);
+	rig_ask(asked[what].nr, DIR_NODE, asked[what].arg, asked[what].arglen, asked[what].var, asked[what].varlen);
 	rig_expect_lie(&e, sizeof(e));
-	ck_assert(!nodes_known(nodes[_i / 2]));
+	ck_assert(!nodes_known(node));
 	/* The last id that the present worker can have given. */
 	rig_entry(&e, NODE_FIRST(1) - 1, S_IFREG);
 	ck_assert(fake_answer(&e, sizeof(e), NULL, 0, -1));
@@ -370,13 +443,15 @@ main(void)
 	tcase_add_test(ok, making);
 	tcase_add_test(ok, attrs);
 	tcase_add_test(ok, values);
+	tcase_add_test(ok, split_replies);
+	tcase_add_test(ok, no_such_error);
 	tcase_add_test(ok, others);
 	tcase_add_test(ok, readdir);
 	tcase_add_test(ok, readdirplus);
 	suite_add_tcase(s, ok);
 	tcase_add_checked_fixture(hostile, rig_setup, fake_stop);
-	tcase_add_loop_test(hostile, lying_listing, 0, 13);
-	tcase_add_loop_test(hostile, lying_entry, 0, 6);
+	tcase_add_loop_test(hostile, lying_listing, 0, 16);
+	tcase_add_loop_test(hostile, lying_entry, 0, 3 * LYING_ENTRIES);
 	suite_add_tcase(s, hostile);
 
 	r = srunner_create(s);

@@ -15,6 +15,21 @@
 
 #define PAGE	4096u
 
+/* How many mappings of the file there are. */
+static unsigned
+mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned n = 0;
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		n += strstr(line, "memfd:guest") != NULL;
+	fclose(f);
+	return n;
+}
+
 static struct guest_memory m;
 static int fd;
 
@@ -43,6 +58,18 @@ START_TEST(shared_with_the_file)
 	ck_assert_int_eq(pread(fd, b, 3, 2 * PAGE + 5), 3);
 	ck_assert_str_eq(b, "abc");
 	ck_assert_ptr_eq(memory_at(&m, 0x10000 + 5, 3), memory_at_uaddr(&m, 0x7000000 + 5, 3));
+}
+END_TEST
+
+/* Regions may touch on either side, and none may reach into another by a byte. */
+START_TEST(touching)
+{
+	ck_assert_int_eq(memory_add(&m, 0x10000, PAGE, 0, fd, 0), 0);
+	ck_assert_int_eq(memory_add(&m, 0x10000 - PAGE, PAGE + 1, 0, fd, 0), -EINVAL);
+	ck_assert_int_eq(memory_add(&m, 0x10000 - PAGE, PAGE, 0, fd, 0), 0);
+	ck_assert_int_eq(memory_add(&m, 0x10000 + PAGE - 1, PAGE, 0, fd, 0), -EINVAL);
+	ck_assert_int_eq(memory_add(&m, 0x10000 + PAGE, PAGE, 0, fd, 0), 0);
+	ck_assert_uint_eq(m.nregions, 3);
 }
 END_TEST
 
@@ -167,10 +194,12 @@ START_TEST(remove_exact)
 	ck_assert_int_eq(memory_remove(&m, PAGE, 2 * PAGE), 0);
 	ck_assert_int_eq(memory_remove(&m, PAGE, 2 * PAGE), -ENOENT);
 	ck_assert_uint_eq(m.nregions, 2);
+	ck_assert_uint_eq(mappings(), 2);
 	ck_assert_ptr_null(memory_at(&m, PAGE, 1));
 	ck_assert_ptr_nonnull(memory_at(&m, 0, PAGE));
 	ck_assert_ptr_nonnull(memory_at(&m, 3 * PAGE, PAGE));
 	memory_clear(&m);
+	ck_assert_uint_eq(mappings(), 0);
 	ck_assert_int_eq(memory_remove(&m, 0, PAGE), -ENOENT);
 	ck_assert_ptr_null(memory_at(&m, 0, 1));
 }
@@ -230,6 +259,7 @@ main(void)
 
 	tcase_add_checked_fixture(ok, setup, teardown);
 	tcase_add_test(ok, shared_with_the_file);
+	tcase_add_test(ok, touching);
 	tcase_add_test(ok, lookup_uaddr);
 	tcase_add_test(ok, odd_size);
 	tcase_add_test(ok, remove_exact);

@@ -6,12 +6,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/attr.h"
@@ -164,6 +167,56 @@ START_TEST(end)
 	no_leak();
 } END_TEST
 
+/* Nobody is killed for writing to a peer that has gone, whatever its dispositions. */
+START_TEST(no_signal)
+{
+	signal(SIGPIPE, SIG_DFL);
+	fd_close(&s[0]);
+	ck_assert_int_eq(msg_send(s[1], "x", 1, NULL, 0, 0), -EPIPE);
+} END_TEST
+
+static void
+nothing(int sig)
+{
+	(void)sig;
+}
+
+static void *
+drain(void *arg)
+{
+	static char buf[16384];
+	int n = *(int *)arg;
+
+	usleep(50000);
+	while (n-- > 0)
+		ck_assert_int_gt(recv(s[1], buf, sizeof(buf), 0), 0);
+	return NULL;
+}
+
+/* A signal while it waits for room is no failure. */
+START_TEST(interrupted)
+{
+	static char buf[16384];
+	struct sigaction sa = { .sa_handler = nothing };
+	struct itimerval every = { { 0, 5000 }, { 0, 5000 } }, never = { { 0, 0 }, { 0, 0 } };
+	sigset_t alarm_set;
+	pthread_t t;
+	int n = 0;
+
+	while (msg_send(s[0], buf, sizeof(buf), NULL, 0, MSG_DONTWAIT) == 0)
+		n++;
+	ck_assert_int_eq(sigaction(SIGALRM, &sa, NULL), 0);
+	sigemptyset(&alarm_set);
+	sigaddset(&alarm_set, SIGALRM);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &alarm_set, NULL), 0);
+	ck_assert_int_eq(pthread_create(&t, NULL, drain, &n), 0);
+	ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &alarm_set, NULL), 0);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &every, NULL), 0);
+	ck_assert_int_eq(msg_send(s[0], buf, sizeof(buf), NULL, 0, 0), 0);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	pthread_join(t, NULL);
+} END_TEST
+
 /* A peer that closed with unread messages: -ECONNRESET once, then what it sent, then the end. */
 START_TEST(reset)
 {
@@ -283,6 +336,8 @@ main(void)
 	tcase_add_test(ok, bytes);
 	tcase_add_test(ok, fds);
 	tcase_add_test(ok, end);
+	tcase_add_test(ok, no_signal);
+	tcase_add_test(ok, interrupted);
 	tcase_add_test(ok, reset);
 	suite_add_tcase(suite, ok);
 	tcase_add_checked_fixture(hostile, setup, teardown);

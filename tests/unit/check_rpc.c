@@ -432,6 +432,27 @@ START_TEST(arrays)
 	}
 } END_TEST
 
+/* What fills the array up to a whole word. */
+START_TEST(array_padding)
+{
+	enum rpc_dir dir = dir_of(_i);
+	const struct rpc_op *op = rpc_op(op_of(_i));
+
+	if (dir == RPC_REPLY || op->xsize % 8 == 0)
+		return;
+	for (unsigned nx = 1; nx <= op->xmax; nx += 2) {
+		size_t n = one(dir, op_of(_i), 3, nx), end;
+
+		end = (size_t)((const char *)rpc_x(dir, elem(storage)) - (const char *)storage) + nx * op->xsize;
+		REQUIRE(judge(dir, storage, n, 0) == 0);
+		for (size_t i = end; i < (end + 7) / 8 * 8; i++) {
+			memcpy(scratch, storage, n);
+			((uint8_t *)scratch)[i] = 1;
+			REQUIRE(judge(dir, scratch, n, 0) == (-EPROTO));
+		}
+	}
+} END_TEST
+
 START_TEST(padding)
 {
 	enum rpc_dir dir = dir_of(_i);
@@ -560,6 +581,15 @@ START_TEST(batch)
 	REQUIRE(judge(dir, storage, n + HDR, 0) == (-EPROTO));
 } END_TEST
 
+/* A head and nothing else: what rings the bell of a mailbox is no message. */
+START_TEST(nothing)
+{
+	memset(storage, 0, sizeof(storage));
+	set_len(storage, BATCH);
+	for (int dir = 0; dir < DIRS; dir++)
+		ck_assert_int_eq(judge(dir_of(dir), storage, BATCH, 0), -EPROTO);
+} END_TEST
+
 /* fds belong to elements: as many as there are flags. */
 START_TEST(batch_fds)
 {
@@ -594,7 +624,24 @@ START_TEST(too_long)
 	n = rpc_finish(&b);
 	ck_assert_uint_le(n, RPC_MSG_MAX);
 	ck_assert_int_eq(judge(RPC_REQUEST, storage, n, 0), 0);
+	/* There is not even room for an error. */
+	while (rpc_add_error(&b, RPC_RESET, 0, -EIO) != NULL)
+		;
+	ck_assert_uint_lt(b.count, RPC_BATCH_MAX);
+	ck_assert_uint_le(b.len, RPC_MSG_MAX);
 	/* A well-formed message of more than RPC_MSG_MAX. */
+	memset(scratch, 0, sizeof(scratch));
+	memcpy(scratch, storage, n);
+	for (size_t at = n; at <= RPC_MSG_MAX; at += HDR) {
+		struct rpc_hdr *h = (void *)((uint8_t *)scratch + at);
+
+		h->len = HDR;
+		h->op = RPC_RESET;
+		head(scratch)->count++;
+		set_len(scratch, at + HDR);
+	}
+	ck_assert_int_eq(judge(RPC_REQUEST, scratch, head(scratch)->len, 0), -EPROTO);
+	/* And one that says so. */
 	set_len(storage, RPC_MSG_MAX + 8);
 	ck_assert_int_eq(judge(RPC_REQUEST, storage, RPC_MSG_MAX + 8, 0), -EPROTO);
 } END_TEST
@@ -674,6 +721,7 @@ main(void)
 	tcase_add_loop_test(hostile, fd_counts, 0, OPS);
 	tcase_add_loop_test(hostile, bad_names, 0, OPS);
 	tcase_add_loop_test(hostile, arrays, 0, OPS);
+	tcase_add_loop_test(hostile, array_padding, 0, OPS);
 	tcase_add_loop_test(hostile, padding, 0, OPS);
 	tcase_add_loop_test(hostile, arena, 0, OPS);
 	tcase_add_loop_test(hostile, errors, 0, OPS);
@@ -682,6 +730,7 @@ main(void)
 	suite_add_tcase(s, hostile);
 	tcase_add_checked_fixture(limits, setup, teardown);
 	tcase_add_loop_test(limits, batch, 0, DIRS);
+	tcase_add_test(limits, nothing);
 	tcase_add_test(limits, batch_fds);
 	tcase_add_test(limits, too_long);
 	suite_add_tcase(s, limits);

@@ -4,9 +4,12 @@
  * front/guest_memory.c, common/log.c.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/fd.h"
 #include "tests/unit/vhost_user_peer.h"
 
 START_TEST(offers)
@@ -100,6 +103,35 @@ START_TEST(start_order)
 	ck_assert_str_eq(peer_told_fd(VU_SET_VRING_KICK, 3), "start3 ");
 	ck_assert_str_eq(peer_told(VU_RESET_DEVICE, NULL, 0, -1), "stop3 reset0 ");
 	ck_assert_str_eq(peer_told_state(VU_SET_VRING_ENABLE, 3, 1), "start3 ");
+}
+END_TEST
+
+/* GET_VRING_BASE takes the kick fd away: the ring waits for another one. */
+START_TEST(base_stops)
+{
+	peer_ready();
+	peer_told_state(VU_SET_VRING_NUM, 3, 16);
+	peer_told_addr(3);
+	peer_told_fd(VU_SET_VRING_KICK, 3);
+	ck_assert_str_eq(peer_told_state(VU_SET_VRING_ENABLE, 3, 1), "start3 ");
+	ck_assert_uint_eq(peer_base(3), 0);
+	ck_assert(!running[3]);
+	ck_assert_str_eq(peer_told_addr(3), "");
+	ck_assert_str_eq(peer_told_fd(VU_SET_VRING_KICK, 3), "start3 ");
+}
+END_TEST
+
+/* The second channel takes the place of the first, which is closed (teardown counts). */
+START_TEST(backend_channels)
+{
+	int p[2];
+
+	peer_ready();
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+	for (int i = 0; i < 3; i++)
+		peer_told(VU_SET_BACKEND_REQ_FD, NULL, 0, p[1]);
+	fd_close_all(p, 2);
+	ck_assert_int_eq(peer_finish(), VHOST_EOF);
 }
 END_TEST
 
@@ -206,12 +238,16 @@ END_TEST
 
 START_TEST(acks)
 {
-	const uint64_t proto = PEER_PROTO;
-	const struct vu_vring_state odd = { 0, 100 };
+	const uint64_t proto = PEER_PROTO, none = PEER_PROTO & ~VU_PROTO_REPLY_ACK;
+	const struct vu_vring_state odd = { 0, 100 }, most = { 0, VRING_SIZE_MAX };
 
 	/* Not before GET_FEATURES, not before REPLY_ACK; the message that brings it is the first. */
 	peer_send(VU_SET_OWNER, VU_VERSION | VU_F_NEED_REPLY, NULL, 0, NULL, 0);
 	peer_send(VU_SET_PROTOCOL_FEATURES, VU_VERSION | VU_F_NEED_REPLY, &proto, 8, NULL, 0);
+	peer_send(VU_RESET_OWNER, VU_VERSION | VU_F_NEED_REPLY, NULL, 0, NULL, 0);
+	ck_assert(peer_alive());
+	peer_told(VU_SET_PROTOCOL_FEATURES, &none, 8, -1);
+	peer_send(VU_SET_OWNER, VU_VERSION | VU_F_NEED_REPLY, NULL, 0, NULL, 0);
 	peer_send(VU_RESET_OWNER, VU_VERSION | VU_F_NEED_REPLY, NULL, 0, NULL, 0);
 	ck_assert(peer_alive());
 	ck_assert_int_eq(peer_ack(VU_SET_PROTOCOL_FEATURES, &proto, 8, NULL, 0), 0);
@@ -219,6 +255,8 @@ START_TEST(acks)
 	/* Not a power of two: logged, ignored, good. */
 	ck_assert_int_eq(peer_ack(VU_SET_VRING_NUM, &odd, sizeof(odd), NULL, 0), 0);
 	ck_assert_uint_eq(rings[0].num, 0);
+	ck_assert_int_eq(peer_ack(VU_SET_VRING_NUM, &most, sizeof(most), NULL, 0), 0);
+	ck_assert_uint_eq(rings[0].num, VRING_SIZE_MAX);
 	/* A message with its own reply has no other. */
 	peer_send(VU_GET_QUEUE_NUM, VU_VERSION | VU_F_NEED_REPLY, NULL, 0, NULL, 0);
 	ck_assert_int_eq(peer_receive(VU_GET_QUEUE_NUM, &(uint64_t){ 0 }, 8), 8);
@@ -260,6 +298,8 @@ main(void)
 	tcase_add_test(ok, no_tag);
 	tcase_add_test(ok, qemu);
 	tcase_add_loop_test(ok, start_order, 0, 24);
+	tcase_add_test(ok, base_stops);
+	tcase_add_test(ok, backend_channels);
 	tcase_add_test(ok, no_addr);
 	tcase_add_test(ok, no_protocol_features);
 	tcase_add_test(ok, memory_changes);

@@ -189,6 +189,50 @@ START_TEST(cut)
 }
 END_TEST
 
+/* The same where no fds belong to it. */
+START_TEST(cut_without_fds)
+{
+	struct {
+		struct vu_hdr h;
+		uint64_t v;
+	} __attribute__((packed)) msg = { { VU_SET_FEATURES, VU_VERSION, 8 }, 0 };
+
+	for (size_t k = 0; k < sizeof(msg); k++) {
+		peer_setup();
+		if (k > 0)
+			peer_send_raw(&msg, k, NULL, 0);
+		ck_assert_int_eq(peer_finish(), k == 0 ? VHOST_EOF : VHOST_BAD);
+	}
+}
+END_TEST
+
+/* More regions than there are bytes: what the message before left behind them is not one. */
+START_TEST(table_of_old_bytes)
+{
+	struct vu_mem_table t = { 2, 0, { { GPA, 4096, UADDR, 0 }, { GPA + 4096, 4096, UADDR + 4096, 4096 } } };
+	const int fds[2] = { memfd, memfd };
+
+	peer_ready();
+	ck_assert_int_eq(peer_ack(VU_SET_MEM_TABLE, &t, 72, fds, 2), 0);
+	ck_assert_uint_eq(dev.memory.nregions, 2);
+	ck_assert_int_eq(peer_ack(VU_SET_MEM_TABLE, &t, 71, fds, 2), -1);
+	ck_assert_int_eq(peer_finish(), VHOST_BAD);
+}
+END_TEST
+
+/* One region that cannot be is enough, wherever it stands. */
+START_TEST(table_half_bad)
+{
+	struct vu_mem_table t = { 2, 0, { { GPA, 4096, UADDR, 0 }, { GPA + 4096, 4096, UADDR + 4096, 4096 } } };
+	const int fds[2] = { memfd, memfd };
+
+	peer_ready();
+	t.region[_i].offset = 2 * MEMSIZE;
+	ck_assert_int_eq(peer_ack(VU_SET_MEM_TABLE, &t, 72, fds, 2), 1);
+	ck_assert_int_eq(peer_finish(), VHOST_BAD);
+}
+END_TEST
+
 /* fds that come with the payload belong to nobody. */
 START_TEST(late_fds)
 {
@@ -233,7 +277,7 @@ static const struct {
 	int want;
 	union vu_payload p;
 	uint32_t size;			/* 0 = the row's least */
-	int fd;				/* 0 none, 1 memfd (a regular file), 2 pipe, 3 O_PATH */
+	int fd;				/* 0 none, 1 memfd (a regular file), 2 pipe, 3 O_PATH, 4 a directory */
 } wrong[] = {
 	{ "feature not offered", VU_SET_FEATURES, 1, { .u64 = UINT64_C(1) << 26 }, 0, 0 },
 	{ "feature not offered", VU_SET_FEATURES, 1, { .u64 = PEER_FEATURES | 1 }, 0, 0 },
@@ -261,6 +305,7 @@ static const struct {
 	{ "kick with no-fd bit and fd", VU_SET_VRING_KICK, -1, { .u64 = VU_VRING_NOFD }, 0, 2 },
 	{ "call without fd", VU_SET_VRING_CALL, -1, { .u64 = 0 }, 0, 0 },
 	{ "kick is a file", VU_SET_VRING_KICK, 1, { .u64 = 0 }, 0, 1 },
+	{ "kick is a directory", VU_SET_VRING_KICK, 1, { .u64 = 0 }, 0, 4 },
 	{ "call is a file", VU_SET_VRING_CALL, 1, { .u64 = 0 }, 0, 1 },
 	{ "kick is O_PATH", VU_SET_VRING_KICK, 1, { .u64 = 0 }, 0, 3 },
 	{ "add: overlap", VU_ADD_MEM_REG, 1, REG(GPA + MEMSIZE - 4096, 4096, 0, 0), 0, 1 },
@@ -287,7 +332,7 @@ static const struct {
 
 START_TEST(failures)
 {
-	int fds[4] = { -1, memfd, -1, -1 }, pipes[2], want = wrong[_i].want;
+	int fds[5] = { -1, memfd, -1, -1, -1 }, pipes[2], want = wrong[_i].want;
 	uint32_t size = wrong[_i].size;
 
 	for (unsigned i = 0; i < countof(rows) && size == 0; i++)
@@ -298,10 +343,11 @@ START_TEST(failures)
 	ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
 	fds[2] = pipes[0];
 	fds[3] = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	fds[4] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_msg(peer_ack(wrong[_i].nr, &wrong[_i].p, size, &fds[wrong[_i].fd], wrong[_i].fd != 0) == want, "%s", wrong[_i].why);
 	ck_assert_msg(!peer_alive(), "%s", wrong[_i].why);
 	fd_close_all(pipes, 2);
-	close(fds[3]);
+	fd_close_all(&fds[3], 2);
 	ck_assert_int_eq(peer_finish(), VHOST_BAD);
 }
 END_TEST
@@ -312,6 +358,20 @@ START_TEST(enable_unasked)
 	const struct vu_vring_state st = { 0, 1 };
 
 	peer_features(PEER_FEATURES & ~VU_FEAT_PROTOCOL_FEATURES, PEER_PROTO);
+	ck_assert_int_eq(peer_ack(VU_SET_VRING_ENABLE, &st, sizeof(st), NULL, 0), -1);
+	ck_assert_int_eq(peer_finish(), VHOST_BAD);
+}
+END_TEST
+
+/* Nor where the owner who negotiated it is gone. */
+START_TEST(enable_without_owner)
+{
+	const struct vu_vring_state st = { 0, 1 };
+
+	peer_ready();
+	peer_told(VU_SET_OWNER, NULL, 0, -1);
+	ck_assert_int_eq(peer_ack(VU_SET_VRING_ENABLE, &st, sizeof(st), NULL, 0), 0);
+	peer_told(VU_RESET_OWNER, NULL, 0, -1);
 	ck_assert_int_eq(peer_ack(VU_SET_VRING_ENABLE, &st, sizeof(st), NULL, 0), -1);
 	ck_assert_int_eq(peer_finish(), VHOST_BAD);
 }
@@ -355,6 +415,17 @@ START_TEST(vmm_leaves)
 }
 END_TEST
 
+/* It reads no more, and asks: that is an end like another. */
+START_TEST(vmm_is_deaf)
+{
+	peer_ready();
+	ck_assert_int_eq(shutdown(sock, SHUT_RD), 0);
+	peer_send(VU_GET_FEATURES, VU_VERSION, NULL, 0, NULL, 0);
+	peer_join();
+	ck_assert_int_eq(peer_finish(), VHOST_EOF);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -369,7 +440,11 @@ main(void)
 	tcase_add_test(hostile, fds_max);
 	tcase_add_test(hostile, enable_unasked);
 	tcase_add_loop_test(hostile, monitor_leaves, 0, 4);
+	tcase_add_test(hostile, enable_without_owner);
+	tcase_add_test(hostile, table_of_old_bytes);
+	tcase_add_loop_test(hostile, table_half_bad, 0, 2);
 	tcase_add_test(hostile, vmm_leaves);
+	tcase_add_test(hostile, vmm_is_deaf);
 	suite_add_tcase(s, hostile);
 	tcase_set_timeout(many, 60);
 	tcase_add_loop_test(many, lengths, 0, n);
@@ -378,6 +453,7 @@ main(void)
 	tcase_add_test(many, unknown_requests);
 	tcase_add_test(many, needs);
 	tcase_add_test(many, cut);
+	tcase_add_test(many, cut_without_fds);
 	tcase_add_test(many, late_fds);
 	suite_add_tcase(s, many);
 

@@ -168,6 +168,8 @@ static const struct row {
 	    "0|1", true },
 	{ "next out of table", { { DATA, 40, N, 1 }, { DATA, 80, W | N, 0xffff } }, 2, "0|1", true },
 	{ "u32 sum overflows", { { DATA, 40, N, 1 }, { DATA, 80, W | N, 2 }, { DATA, UINT32_MAX - 119, R, 0 } }, 3, "0|1", false },
+	{ "u32 sum overflows, and goes on", { { DATA, 40, N, 1 }, { DATA, 80, W | N, 2 }, { DATA, UINT32_MAX - 119, N, 3 },
+	    { DATA, 9, W, 0 } }, 4, "0|1", false },
 	{ "indirect out of memory", { { DATA, 40, N, 1 }, { 16, 16, I, 0 } }, 2, "0|", true },
 	{ "indirect of length 0", { { DATA, 0, I, 0 } }, 1, "|", true },
 	{ "indirect of odd length", { { DATA, 17, I, 0 } }, 1, "|", true },
@@ -235,6 +237,71 @@ START_TEST(nested)
 	ck_assert_int_eq(vring_pop(&ring, &memory, &chain), 1);
 	ck_assert(chain.bad);
 	ck_assert_uint_eq(chain.nread, 1);
+}
+END_TEST
+
+/* What follows the table is no descriptor, whatever it looks like. */
+START_TEST(behind_the_table)
+{
+	set_desc(DESC, 0, DATA, 10, N, NUM);
+	set_desc(DESC, NUM, DATA, 10, R, 0);
+	publish(0);
+	set_desc(DESC, 1, TABLE, 32, I, 0);
+	set_desc(TABLE, 0, DATA, 10, N, 2);
+	set_desc(TABLE, 2, DATA, 10, R, 0);
+	publish(1);
+	for (int k = 0; k < 2; k++) {
+		ck_assert_int_eq(vring_pop(&ring, &memory, &chain), 1);
+		ck_assert(chain.bad);
+		ck_assert_uint_eq(chain.nread, 1);
+	}
+}
+END_TEST
+
+/* Tables of as many entries as may be, and of one more. */
+START_TEST(indirect_max)
+{
+	for (uint32_t n = 65535; n <= 65536; n++) {
+		set_desc(GPA2, 0, DATA, 10, N, 65534);
+		set_desc(GPA2, 65534, DATA, 10, R, 0);
+		set_desc(DESC, 0, GPA2, n * 16, I, 0);
+		publish(0);
+		ck_assert_int_eq(vring_pop(&ring, &memory, &chain), 1);
+		ck_assert_int_eq(chain.bad, n > 65535);
+		ck_assert_uint_eq(chain.nread, n > 65535 ? 0 : 2);
+	}
+}
+END_TEST
+
+/* A chain that waited is read again: as it stands now, and only if it still is one. */
+START_TEST(again)
+{
+	set_desc(DESC, 5, DATA, 10, N, 6);
+	set_desc(DESC, 6, DATA, 20, W, 0);
+	publish(5);
+	ck_assert_int_eq(vring_pop(&ring, &memory, &chain), 1);
+	set_desc(DESC, 6, DATA, 7, W, 0);
+	ck_assert_int_eq(vring_again(&ring, &memory, &chain), 0);
+	ck_assert_uint_eq(chain.head, 5);
+	ck_assert_uint_eq(chain.nread + 10 * chain.nwrite, 11);
+	ck_assert_uint_eq(chain.read_len, 10);
+	ck_assert_uint_eq(chain.write_len, 7);
+
+	set_desc(DESC, 6, 1, 7, W, 0);
+	ck_assert_int_eq(vring_again(&ring, &memory, &chain), -EPROTO);
+	set_desc(DESC, 6, DATA, 7, W, 0);
+	ck_assert_int_eq(vring_again(&ring, &memory, &chain), 0);
+	ring.broken = true;
+	ck_assert_int_eq(vring_again(&ring, &memory, &chain), -EPROTO);
+
+	/* The ring is a smaller one now, with what looks like a descriptor behind it. */
+	start(4);
+	chain.head = 4;
+	set_desc(DESC, 4, DATA, 10, R, 0);
+	ck_assert_int_eq(vring_again(&ring, &memory, &chain), -EPROTO);
+	chain.head = 3;
+	set_desc(DESC, 3, DATA, 10, R, 0);
+	ck_assert_int_eq(vring_again(&ring, &memory, &chain), 0);
 }
 END_TEST
 
@@ -368,6 +435,7 @@ START_TEST(broken_index)
 		ck_assert(ring.broken);
 		ck_assert_uint_eq(ring.next_avail, 7);
 		ck_assert(!vring_enable_kick(&ring));
+		ck_assert(!vring_available(&ring));
 		/* It stays so, whatever the driver does, until it is set up anew. */
 		set_avail_idx(7);
 		ck_assert_int_eq(vring_pop(&ring, &memory, &chain), -EPROTO);
@@ -416,6 +484,30 @@ START_TEST(start_refuses)
 		*area[i] = good;
 	}
 	ck_assert_int_eq(vring_start(&ring, &memory), 0);
+}
+END_TEST
+
+/* Each area in a region that is one byte too short for it. */
+START_TEST(start_at_odd_end)
+{
+	uint64_t *const area[] = { &ring.desc_uaddr, &ring.avail_uaddr, &ring.used_uaddr };
+	const uint64_t size[] = { 16 * NUM, 6 + 2 * NUM, 6 + 8 * NUM };
+	int fd = memfd_create("odd", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		const uint64_t good = *area[i];
+
+		*area[i] = UADDR + 2 * SIZE;
+		for (unsigned less = 0; less < 2; less++) {
+			ck_assert_int_eq(memory_add(&memory, GPA2 + SIZE, size[i] - less, UADDR + 2 * SIZE, fd, 0), 0);
+			ck_assert_int_eq(vring_start(&ring, &memory), less == 0 ? 0 : -EFAULT);
+			ck_assert_int_eq(memory_remove(&memory, GPA2 + SIZE, size[i] - less), 0);
+		}
+		*area[i] = good;
+	}
+	close(fd);
 }
 END_TEST
 
@@ -472,6 +564,34 @@ START_TEST(event_idx)
 	ck_assert_msg(signals() == matrix[_i].want, "row %d", _i);
 	vring_signal(&ring);
 	ck_assert_uint_eq(signals(), 0);
+
+	/* Another start, another first decision; none while nothing was pushed. */
+	used()->idx = htole16((uint16_t)(old + 50));
+	start(NUM);
+	set_used_event((uint16_t)(old + 100));
+	vring_signal(&ring);
+	ck_assert_uint_eq(signals(), 0);
+	vring_push(&ring, 0, 0);
+	vring_signal(&ring);
+	ck_assert_uint_eq(signals(), 1);
+}
+END_TEST
+
+/* Made blocking again by the other side, and full: nobody waits for it. */
+START_TEST(signal_full_pipe)
+{
+	char b[8] = { 0 };
+	int p[2];
+
+	ck_assert_int_eq(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
+	while (write(p[1], b, sizeof(b)) == (ssize_t)sizeof(b))
+		continue;
+	ck_assert_int_eq(fcntl(p[1], F_SETFL, 0), 0);
+	ring.call_fd = p[1];
+	ring.call_is_pipe = true;
+	vring_push(&ring, 0, 0);
+	vring_signal(&ring);
+	close(p[0]);
 }
 END_TEST
 
@@ -668,14 +788,19 @@ main(void)
 	tcase_add_test(ok, full_ring);
 	tcase_add_loop_test(ok, event_idx, 0, (int)countof(matrix));
 	tcase_add_test(ok, signal_without_event_idx);
+	tcase_add_test(ok, signal_full_pipe);
 	tcase_add_test(ok, kicks);
 	suite_add_tcase(s, ok);
 	tcase_add_checked_fixture(hostile, setup, teardown);
 	tcase_add_test(hostile, nested);
+	tcase_add_test(hostile, behind_the_table);
+	tcase_add_test(hostile, indirect_max);
+	tcase_add_test(hostile, again);
 	tcase_add_test(hostile, loops);
 	tcase_add_test(hostile, broken_index);
 	tcase_add_test(hostile, broken_head);
 	tcase_add_test(hostile, start_refuses);
+	tcase_add_test(hostile, start_at_odd_end);
 	suite_add_tcase(s, hostile);
 	tcase_add_checked_fixture(threads, setup, teardown);
 	tcase_set_timeout(threads, 60);

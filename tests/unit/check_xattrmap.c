@@ -122,6 +122,7 @@ START_TEST(refuses)
 }
 END_TEST
 
+#define TEN "0123456789"
 #define DOCKER ":map::user.virtiofs.:"
 #define TRUSTED ":map:trusted.:user.virtiofs.:"
 #define NFS4 ":unsupported:all:system.nfs4_acl:system.nfs4_acl: :ok:all:::"
@@ -282,6 +283,76 @@ START_TEST(hostile_maps)
 }
 END_TEST
 
+/* One field that must not be, in a map that is good otherwise. */
+static const struct {
+	const char *why;
+	size_t at;
+	uint32_t v;
+	unsigned bytes;
+} wrong[] = {
+#define ROW(why, f, v) { why, offsetof(struct xattrmap, f), v, (unsigned)sizeof(((struct xattrmap *)NULL)->f) }
+	ROW("no rules", nrules, 0),
+	ROW("more rules than bytes", nrules, 100),
+	ROW("so many that their size wraps", nrules, 0x0ccccccd),
+	ROW("type", rule[0].type, XATTRMAP_UNSUPPORTED + 1),
+	ROW("no scope", rule[1].scope, 0),
+	ROW("unknown scope", rule[1].scope, 5),
+	ROW("a key in the head", rule[0].key.off, 0),
+	ROW("a key in the rules", rule[0].key.off, 8),
+	ROW("a prepend in the rules", rule[2].prepend.off, 8),
+	ROW("a key behind the end", rule[0].key.off, UINT32_MAX),
+	ROW("a key that is too long", rule[0].key.len, 1000),
+	ROW("a key whose end wraps", rule[0].key.len, UINT32_MAX),
+	ROW("a prepend that is too long", rule[2].prepend.len, 1000),
+#undef ROW
+};
+
+START_TEST(wrong_maps)
+{
+	struct xattrmap *m = compiled(TRUSTED);
+
+	ck_assert_uint_eq(m->nrules, 3);
+	memcpy((char *)m + wrong[_i].at, &wrong[_i].v, wrong[_i].bytes);
+	ck_assert_msg(xattrmap_check(m, m->len) == -EINVAL, "%s", wrong[_i].why);
+	free(m);
+}
+END_TEST
+
+/* Each text may end where the map does, and not a byte later; the map lies where it can be read. */
+START_TEST(edges)
+{
+	struct xattrmap *m = compiled(TRUSTED), *odd;
+	const uint32_t len = m->len;
+
+	m->rule[0].key = (struct xattrmap_text){ len - 1, 1 };
+	ck_assert_int_eq(xattrmap_check(m, len), 0);
+	m->rule[0].key.len = 2;
+	ck_assert_int_eq(xattrmap_check(m, len), -EINVAL);
+	m->rule[0].key = (struct xattrmap_text){ len, 0 };
+	ck_assert_int_eq(xattrmap_check(m, len), 0);
+	odd = malloc(len + 1);
+	ck_assert_ptr_nonnull(odd);
+	memcpy((char *)odd + 1, m, len);
+	ck_assert_int_eq(xattrmap_check((char *)odd + 1, len), -EINVAL);
+	free(odd);
+	free(m);
+}
+END_TEST
+
+/* A map may prepend more than any name may have. */
+START_TEST(long_prepend)
+{
+	struct xattrmap *m = compiled(":prefix:all::" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+	    TEN TEN TEN TEN TEN TEN TEN ":");
+	char host[XATTRMAP_NAME_MAX + 1];
+
+	ck_assert_uint_eq(m->rule[0].prepend.len, 260);
+	ck_assert_int_eq(xattrmap_client(m, "user.a", host), -ERANGE);
+	ck_assert_int_eq(xattrmap_client(m, "", host), -ERANGE);
+	free(m);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -297,6 +368,9 @@ main(void)
 	tcase_add_test(t, long_names);
 	tcase_add_loop_test(t, catch_all, 0, countof(catches));
 	tcase_add_test(t, hostile_maps);
+	tcase_add_loop_test(t, wrong_maps, 0, countof(wrong));
+	tcase_add_test(t, edges);
+	tcase_add_test(t, long_prepend);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
