@@ -288,72 +288,6 @@ START_TEST(nothing_is_lost)
 }
 END_TEST
 
-/* ---- one message at a time to a receiver that sleeps before each: no other message wakes it ---- */
-
-#define WAKES 30000u
-
-static _Atomic uint32_t taken;
-
-static void *
-waker(void *arg)
-{
-	uint32_t rng = 7;
-
-	(void)arg;
-	for (uint32_t i = 0; i < WAKES; i++) {
-		struct rpc_batch bell;
-		uint32_t m[4] = { i, ~i, i * 3, 5 };
-		int r;
-
-		rng = rng * 1103515245u + 12345u;
-		for (volatile uint32_t spin = rng >> 22; spin > 0; spin--)
-			continue;
-		r = mailbox_put(&front, m, sizeof(m));
-		if (r == 1) {
-			mailbox_bell(&bell);
-			ck_assert_int_eq(send(sock[0], &bell, sizeof(bell), 0), sizeof(bell));
-		} else if (r == -EAGAIN) {
-			ck_assert_int_eq(send(sock[0], m, sizeof(m), 0), sizeof(m));
-			mailbox_letter(&front);
-		}
-		while (taken != i + 1)
-			sched_yield();
-	}
-	return NULL;
-}
-
-START_TEST(nobody_sleeps_on)
-{
-	static uint32_t m[RPC_MSG_MAX / 4];
-	pthread_t t;
-	ssize_t n;
-
-	taken = 0;
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sock), 0);
-	ck_assert_int_eq(pthread_create(&t, NULL, waker, NULL), 0);
-	while (taken < WAKES) {
-		n = mailbox_take(&worker, m, sizeof(m));
-		if (n == 0 && mailbox_sleep(&worker)) {
-			n = recv(sock[1], m, sizeof(m), 0);
-			mailbox_wake(&worker);
-			if (n > 0 && mailbox_is_bell((size_t)n))
-				continue;
-			mailbox_seen(&worker, false);
-		} else if (n == 0 && mailbox_has_letter(&worker)) {
-			n = recv(sock[1], m, sizeof(m), MSG_DONTWAIT);
-			if (n > 0 && mailbox_is_bell((size_t)n))
-				continue;
-			mailbox_seen(&worker, n < 0);
-		}
-		if (n > 0)
-			taken++;
-	}
-	pthread_join(t, NULL);
-	close(sock[0]);
-	close(sock[1]);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -374,7 +308,6 @@ main(void)
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(race, setup, teardown);
 	tcase_add_test(race, nothing_is_lost);
-	tcase_add_test(race, nobody_sleeps_on);
 	tcase_set_timeout(race, 60);
 	suite_add_tcase(s, race);
 	r = srunner_create(s);

@@ -167,14 +167,6 @@ START_TEST(end)
 	no_leak();
 } END_TEST
 
-/* Nobody is killed for writing to a peer that has gone, whatever its dispositions. */
-START_TEST(no_signal)
-{
-	signal(SIGPIPE, SIG_DFL);
-	fd_close(&s[0]);
-	ck_assert_int_eq(msg_send(s[1], "x", 1, NULL, 0, 0), -EPIPE);
-} END_TEST
-
 static void
 nothing(int sig)
 {
@@ -336,7 +328,6 @@ main(void)
 	tcase_add_test(ok, bytes);
 	tcase_add_test(ok, fds);
 	tcase_add_test(ok, end);
-	tcase_add_test(ok, no_signal);
 	tcase_add_test(ok, interrupted);
 	tcase_add_test(ok, reset);
 	suite_add_tcase(suite, ok);
