@@ -462,6 +462,7 @@ static const struct {
 	{ "PUT with a wrong mount", false, VAULT_PUT, 1, 16, "p", 2, 1 },
 	{ "PUT of another mount's fd", false, VAULT_PUT, 1, 16, "P", 2, 0 },
 	{ "PUT on an unknown mount", false, VAULT_PUT, 1, 16, "P", 2, 2 },
+	{ "PUT whose first fd lies", false, VAULT_PUT, 2, 32, "Pp", 2, 0 },
 	{ "PUT whose second fd lies", false, VAULT_PUT, 2, 32, "pP", 2, 0 },
 	{ "PUT of a known node as another inode", false, VAULT_PUT, 1, 16, "D", 2, 0 },
 	{ "PUT of the root", false, VAULT_PUT, 1, 16, "D", 1, 0 },

@@ -261,6 +261,28 @@ START_TEST(test_limit)
 }
 END_TEST
 
+/* The place of a mount that was let go of is given back once, though the next worker finds it there. */
+START_TEST(test_limit_of_the_next)
+{
+	unsigned n = 0;
+
+	announce();
+	rig_unmount(&r, sub_mnt);
+	settle();
+	for (int i = 0; i < 2; i++) {
+		fd_close(&r.put);
+		fd_close(&r.get);
+		rig_attach(&r);
+		settle();
+	}
+	rig_put_mount(&r, r.mnt, r.dir);
+	announce();
+	while (rig_keep_node(&r, 100 + n, sub_mnt, sub_file(n)) == 0 && n < 100)
+		n++;
+	ck_assert_uint_eq(n, 18);
+}
+END_TEST
+
 /* Rules of the two messages. */
 START_TEST(test_hostile)
 {
@@ -310,6 +332,7 @@ main(void)
 	tcase_add_checked_fixture(n, setup_never, teardown);
 	tcase_add_test(n, test_never);
 	tcase_add_test(n, test_limit);
+	tcase_add_test(n, test_limit_of_the_next);
 	suite_add_tcase(s, n);
 	tcase_add_checked_fixture(h, setup, NULL);
 	tcase_add_loop_test(h, test_hostile, 0, 11);

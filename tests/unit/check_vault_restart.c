@@ -217,6 +217,10 @@ START_TEST(test_pin_budget)
 	for (uint64_t node = 2; node < 8; node++, name[0]++) {
 		rig_make_file(&r, name);
 		rig_put_node(&r, node, r.mnt, rig_path_fd(&r, name));
+		/* What is given back, once or twice, counts no more, and not for less. */
+		pin(&r, node, rig_path_fd(&r, name));
+		unpin(&r, node);
+		unpin(&r, node);
 		pin(&r, node, rig_path_fd(&r, name));
 		ck_assert_int_eq(unlinkat(r.dir, name, 0), 0);
 	}
@@ -350,6 +354,23 @@ START_TEST(test_hold)
 }
 END_TEST
 
+/* Workers that come and die while the thread hangs wait for it, but not without bound. */
+START_TEST(test_attach_bound)
+{
+	const int before = rig_count_fds();
+	struct vault *v;
+	int s[2];
+
+	ck_assert_int_eq(vault_new(100, 100, true, &v), 0);
+	for (uint32_t i = 0; i < 20; i++) {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+		ck_assert_int_eq(vault_attach(v, s[0], s[1], i), i < 16 ? 0 : -EBUSY);
+	}
+	vault_free(v);
+	ck_assert_int_eq(rig_count_fds(), before);
+}
+END_TEST
+
 /* What only a compromised worker sends. Fds: p = O_PATH of a file, P = of /proc/version, d = a directory, D = /proc, r =
  * a file, readable. */
 static const struct {
@@ -367,6 +388,7 @@ static const struct {
 	{ "PIN with a wrong mount", false, VAULT_PIN, 1, 16, "p", 2, 1 },
 	{ "PIN of another mount's fd", false, VAULT_PIN, 1, 16, "P", 2, 0 },
 	{ "PIN on an unknown mount", false, VAULT_PIN, 1, 16, "P", 2, 2 },
+	{ "PIN whose first fd lies", false, VAULT_PIN, 2, 32, "Pp", 2, 0 },
 	{ "PIN without fd", false, VAULT_PIN, 1, 16, "", 2, 0 },
 	{ "PIN with two fds", false, VAULT_PIN, 1, 16, "pp", 2, 0 },
 	{ "PIN of none", false, VAULT_PIN, 0, 0, "", 2, 0 },
@@ -555,6 +577,7 @@ main(void)
 	tcase_add_loop_test(t, test_pin_given_back, 0, countof(places));
 	tcase_add_loop_test(t, test_identity_of_another_time, 0, countof(places));
 	tcase_add_test(t, test_pin_budget);
+	tcase_add_test(t, test_attach_bound);
 	tcase_add_loop_test(t, test_find, 0, countof(places));
 	tcase_add_test(t, test_find_kept);
 	tcase_add_loop_test(t, test_hold, 0, countof(places));
