@@ -6,10 +6,12 @@ VHOST_USER := tests/unit/vhost_user_peer.c front/vhost_user.c front/vhost_user_d
 	front/vring.c front/guest_memory.c common/log.c
 
 UNIT_check_guest_memory := front/guest_memory.c
-UNIT_check_vring := front/vring.c front/guest_memory.c common/log.c
+UNIT_check_vring := tests/unit/vring_rig.c front/vring.c front/guest_memory.c common/log.c
+UNIT_check_vring_chain := $(UNIT_check_vring)
 UNIT_check_vhost_user := $(VHOST_USER)
 UNIT_check_vhost_user_hostile := $(VHOST_USER)
-UNIT_check_rpc := proto/rpc.c
+UNIT_check_rpc := tests/unit/rpc_rig.c proto/rpc.c
+UNIT_check_rpc_batch := $(UNIT_check_rpc)
 UNIT_check_msg := common/msg.c
 UNIT_check_nodes := front/nodes.c common/log.c
 UNIT_check_handles := front/handles.c
