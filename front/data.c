@@ -24,6 +24,8 @@
 #define READ_MAX (256u * 65536u)
 /* So much of a READ at a time: a larger one keeps nobody waiting for longer than the usual ones do. */
 #define READ_ROUND RPC_IO_MAX
+/* Of a READ up to this size RWF_NOWAIT has started all: Linux's usual read-ahead. */
+#define READ_BEGUN (128u << 10)
 #define OUT_HEADER sizeof(struct fuse_out_header)
 #define WRITE_HEADER (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 
@@ -144,14 +146,20 @@ read_in_pool(struct request *r)
 static void
 read_donated(struct request *r)
 {
-	bool nowait = !atomic_load(&r->h->no_nowait);
+	const bool nowait = !atomic_load(&r->h->no_nowait);
 
 	/*
 	 * O_DIRECT waits for the disk in any case. Neither a slow file system nor milliseconds of copying must hold up the
 	 * queue (traps.md C20).
 	 */
 	if ((r->h->flags & O_DIRECT) != 0 || r->size > READ_ROUND ||
-	    (!nowait && !pace_fast(&r->q->s->read_pace)) || !read_loop(r, nowait ? RWF_NOWAIT : 0))
+	    (!nowait && !pace_fast(&r->q->s->read_pace)))
+		pool_submit(r, read_in_pool);
+	else if (read_loop(r, nowait ? RWF_NOWAIT : 0))
+		return;
+	else if (r->size <= READ_BEGUN)
+		pool_submit_begun(r, read_in_pool);
+	else
 		pool_submit(r, read_in_pool);
 }
 

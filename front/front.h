@@ -87,6 +87,7 @@ struct request {
 	void (*run)(struct request *); /* in the pool; when it is no longer parked */
 	void (*ask)(struct request *); /* of ask_file() */
 	int (*lane_op)(struct request *); /* of leave_to_worker() */
+	uint64_t reaper; /* pool.c: whose it is; 0: any thread's */
 	uint32_t wipes; /* of the session when it was popped */
 	int fd; /* to close in the pool */
 

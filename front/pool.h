@@ -12,6 +12,11 @@ struct pace;
 void pool_start(unsigned n);
 /* Call run(r) in a pool thread. The request, and what it refers to, is run's from here. */
 void pool_submit(struct request *r, void (*run)(struct request *));
+/*
+ * The same for one that will only wait for a read which has been started: the queue's come one after the other, in one
+ * thread, as long as they do not wait long.
+ */
+void pool_submit_begun(struct request *r, void (*run)(struct request *));
 
 /*
  * Choose where to do something: pace_fast() says that it took little time lately, so doing it at once is cheaper than

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -19,6 +21,30 @@
 #include "tests/unit/fuse_rig.h"
 
 #define MIB (1u << 20)
+
+static off_t not_cached;	/* RWF_NOWAIT finds nothing from here on; 0: as the file system says */
+
+/* In place of libc's. */
+ssize_t
+preadv2(int fd, const struct iovec *v, int n, off_t off, int flags)
+{
+	struct iovec part[1024];
+	int parts = 0;
+
+	if ((flags & RWF_NOWAIT) == 0 || not_cached == 0)
+		return syscall(SYS_preadv2, fd, v, (long)n, off, 0L, flags);
+	for (off_t end = off; parts < n && end < not_cached; parts++) {
+		part[parts] = v[parts];
+		if (end + (off_t)v[parts].iov_len > not_cached)
+			part[parts].iov_len = (size_t)(not_cached - end);
+		end += (off_t)part[parts].iov_len;
+	}
+	if (parts == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return syscall(SYS_preadv2, fd, part, (long)parts, off, 0L, 0);
+}
 
 static int
 temp_file(const char *content)
@@ -441,6 +467,37 @@ START_TEST(donated_large_read)
 	ck_assert_ptr_null(fake_rpc());
 } END_TEST
 
+/*
+ * What the page cache has only a part of is finished in the pool: a READ that RWF_NOWAIT has started all of by the queue's
+ * one thread, a larger one by any.
+ */
+START_TEST(missed_read)
+{
+	static const struct {
+		size_t size, cached;
+		bool begun;
+	} reads[] = {
+		{ 1, 0, true }, { 4096, 0, true }, { 8192, 4096, true }, { 128 << 10, 4096, true },
+		{ (128 << 10) + 1, 0, false }, { MIB, 64 << 10, false },
+	};
+
+	make_content();
+	for (unsigned i = 0; i < sizeof(reads) / sizeof(reads[0]); i++) {
+		const unsigned pooled = fake.pooled, begun = fake.begun;
+		int fd = temp_file("");
+		uint64_t fh = rig_open(FILE_NODE, O_RDWR, fd);
+
+		ck_assert_int_eq(write(fd, content, 2 * MIB), 2 * MIB);
+		not_cached = 4096 + (off_t)reads[i].cached;
+		do_read(fh, 4096, (uint32_t)reads[i].size, OUT_HEADER + reads[i].size);
+		not_cached = 0;
+		expect_content(4096, reads[i].size);
+		ck_assert_uint_eq(fake.pooled - pooled, 1);
+		ck_assert_uint_eq(fake.begun - begun, reads[i].begun);
+	}
+	ck_assert_ptr_null(fake_rpc());
+} END_TEST
+
 /* The worker's answer to one round of a READ: n bytes of the pattern at off. */
 static void
 answer_round(uint64_t off, uint32_t size, uint64_t n)
@@ -583,6 +640,7 @@ main(void)
 	tcase_add_test(data, setid_goes_to_the_worker);
 	tcase_add_test(data, held_while_in_flight);
 	tcase_add_test(data, lane_io);
+	tcase_add_test(data, missed_read);
 	tcase_add_test(data, lane_copy);
 	tcase_add_test(data, create);
 	tcase_add_test(data, wrong_kind);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * front/pool.c: each request is run once, those of a queue in their order, and no queue waits behind all of another's.
+ * front/pool.c: each request is run once, those of a queue in their order, and no queue waits behind all of another's. What
+ * is begun is run by one thread a queue, unless that waits long.
  */
 #include <check.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -60,8 +62,33 @@ submit_all(void *arg)
 	struct request *r = arg;
 
 	for (unsigned i = 0; i < MANY; i++)
-		pool_submit(&r[i], note);
+		if (i % 3 == 0)
+			pool_submit(&r[i], note);
+		else
+			pool_submit_begun(&r[i], note);
 	return NULL;
+}
+
+/* One that waits until it is let go, and how many were run beside another. */
+static _Atomic bool let_go;
+static _Atomic unsigned inside, beside;
+
+static void
+note_stuck(struct request *r)
+{
+	while (!atomic_load(&let_go))
+		usleep(100);
+	note(r);
+}
+
+static void
+note_others(struct request *r)
+{
+	if (atomic_fetch_add(&inside, 1) > 0)
+		atomic_fetch_add(&beside, 1);
+	usleep(50);
+	note(r);
+	atomic_fetch_sub(&inside, 1);
 }
 
 START_TEST(test_once)
@@ -104,6 +131,64 @@ START_TEST(test_turns)
 }
 END_TEST
 
+/* One thread for nearly all, with four to choose from: a busy machine may let it wait for as long as a disk would. */
+START_TEST(test_begun)
+{
+	struct request *r = new_requests(1, 200, 0);
+
+	pool_start(4);
+	for (unsigned i = 0; i < 200; i++)
+		pool_submit_begun(&r[i], note_others);
+	wait_for(200);
+	ck_assert_uint_lt(beside, 50);
+	free(r);
+}
+END_TEST
+
+/* As many as there are threads, less one, may wait for ever: what is behind them, and other queues, go on. */
+START_TEST(test_stuck)
+{
+	struct request *r = new_requests(1, 100, 0), *other = new_requests(2, 100, 100);
+
+	pool_start(4);
+	for (unsigned i = 0; i < 100; i++)
+		pool_submit_begun(&r[i], i < 3 ? note_stuck : note);
+	wait_for(97);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(order[i], 0);
+	for (unsigned i = 0; i < 50; i++)
+		pool_submit_begun(&other[i], note);
+	wait_for(147);
+	/* Who ends long after it was replaced takes nothing of its successor's. */
+	atomic_store(&let_go, true);
+	for (unsigned i = 50; i < 100; i++)
+		pool_submit_begun(&other[i], note);
+	wait_for(200);
+	usleep(3000);
+	ck_assert_uint_eq(ran, 200);
+	free(r);
+	free(other);
+}
+END_TEST
+
+/* Who has much that is begun does not keep the only thread from others. */
+START_TEST(test_begun_turns)
+{
+	struct request *busy = new_requests(1, 100, 0), *other = new_requests(2, 2, 100);
+
+	pool_start(1);
+	for (unsigned i = 0; i < 100; i++)
+		pool_submit_begun(&busy[i], note_slowly);
+	pool_submit(&other[0], note);
+	pool_submit_begun(&other[1], note);
+	wait_for(102);
+	ck_assert_uint_lt(order[100], 50);
+	ck_assert_uint_lt(order[101], 50);
+	free(busy);
+	free(other);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -114,6 +199,9 @@ main(void)
 
 	tcase_add_test(t, test_once);
 	tcase_add_test(t, test_turns);
+	tcase_add_test(t, test_begun);
+	tcase_add_test(t, test_stuck);
+	tcase_add_test(t, test_begun_turns);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -165,6 +165,13 @@ pool_submit(struct request *r, void (*run)(struct request *))
 	run(r);
 }
 
+void
+pool_submit_begun(struct request *r, void (*run)(struct request *))
+{
+	fake.begun++;
+	pool_submit(r, run);
+}
+
 bool
 request_park(struct request *r)
 {

@@ -23,6 +23,7 @@ struct fake {
 	bool	slow;			/* pace_fast() says no */
 	const char *lie;		/* what was wrong with the last answer */
 	unsigned pooled, returned;	/* calls of pool_submit() and request_return() */
+	unsigned begun;	/* of pool_submit_begun(), which are in pooled too */
 	bool	may_park, guest_gone;	/* what request_park() says; what request_unpark() finds */
 	unsigned parked;
 	unsigned live;			/* requests begun and not finished */
