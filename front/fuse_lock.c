@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/fd.h"
@@ -153,20 +154,30 @@ is_writable(const struct handle *h)
 static void
 opened(struct request *r, struct lane *l, const struct rpc_hdr *h, int fd)
 {
+	const struct rpc_opened *body = (const void *)h;
+	const bool write_lock = r->arg.lock.key.kind == LOCK_POSIX && want_of(r)->type == F_WRLCK &&
+	    r->in.opcode != FUSE_GETLK;
 	struct lock_owner **o = &r->arg.lock.waiter.owner;
+	bool writable = is_writable(r->h);
 	int e = h->error;
 
 	(void)l;
-	/* Whoever had no number for it. */
-	if (e == -EMFILE || e == -ENFILE || (e == 0 && fd < 0))
+	/* Whoever had no number for it, or may not open again what it has open: EACCES would speak of another's lock. */
+	if (e == -EMFILE || e == -ENFILE || e == -EACCES || e == -EPERM || (e == 0 && fd < 0))
 		e = -ENOLCK;
+	if (e == 0 && (body->flags & RPC_OPENED_RDONLY) != 0)
+		writable = false;
+	if (e == 0 && write_lock && !writable) {
+		close(fd);
+		e = -ENOLCK;
+	}
 	if (e == 0)
-		e = lock_owner_open(&r->arg.lock.key, fd, is_writable(r->h), o);
+		e = lock_owner_open(&r->arg.lock.key, fd, writable, o);
 	if (e != 0) {
 		reply_error(r, e);
 		return;
 	}
-	if (is_writable(r->h))
+	if (writable)
 		lock_wait_again(*o);
 	go_on(r);
 }

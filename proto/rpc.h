@@ -226,6 +226,7 @@ struct rpc_flags_reply {
 /* The file is open. RPC_F_FD: a regular file, donated; else the worker's to serve (handle requests over the lane). */
 struct rpc_opened { struct rpc_hdr h; uint32_t mode, flags; };	/* RPC_OPENED_* */
 #define RPC_OPENED_WRONLY 0x1		/* RPC_OPEN_READ_TOO: it was denied */
+#define RPC_OPENED_RDONLY 0x2		/* LOCKOPEN: writing was denied */
 struct rpc_created { struct rpc_hdr h; struct rpc_entry_body e; };
 struct rpc_count { struct rpc_hdr h; uint64_t count; };	/* bytes moved, size of a value, offset of LSEEK */
 struct rpc_statfs { struct rpc_hdr h; uint64_t blocks, bfree, bavail, files, ffree; uint32_t bsize, namelen, frsize, pad; };

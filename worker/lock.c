@@ -10,18 +10,26 @@
 #include "worker/ops.h"
 #include "worker/resolve.h"
 
+/*
+ * What the guest has open, the host may deny since, if nobody here is root: then for writing only, which is as good; else
+ * for reading only, which can hold fcntl's locks for reading and flock's.
+ */
 static int
-open_node(uint64_t node, uint32_t flags)
+open_node(uint64_t node, int flags, bool *rdonly)
 {
 	struct inode *in;
 	int r = resolve_node(node, &in);
 
+	*rdonly = false;
 	if (r != 0)
 		return r;
-	r = in->type == S_IFREG ? resolve_open(in, (int)flags | O_NONBLOCK) : -EBADF;
-	/* A file that may be written and not read, and nobody here is root. */
+	r = in->type == S_IFREG ? resolve_open(in, flags | O_NONBLOCK) : -EBADF;
 	if (r == -EACCES && flags == O_RDWR)
 		r = resolve_open(in, O_WRONLY | O_NONBLOCK);
+	if (r == -EACCES && flags == O_RDWR) {
+		r = resolve_open(in, O_RDONLY | O_NONBLOCK);
+		*rdonly = true;
+	}
 	inode_put(in);
 	return r;
 }
@@ -31,6 +39,7 @@ op_LOCKOPEN(struct lane *l, const struct rpc_hdr *h)
 {
 	const struct rpc_open *q = (const void *)h;
 	struct rpc_opened *reply;
+	bool rdonly;
 	int fd;
 
 	if ((q->flags != O_RDONLY && q->flags != O_RDWR) || q->oflags != 0)
@@ -40,11 +49,12 @@ op_LOCKOPEN(struct lane *l, const struct rpc_hdr *h)
 		return -ENOLCK;
 	if (ops_readonly() && q->flags != O_RDONLY)
 		return -EROFS;
-	fd = open_node(q->node, q->flags);
+	fd = open_node(q->node, (int)q->flags, &rdonly);
 	if (fd < 0)
 		return fd;
 	reply = lane_reply(l, h);
 	reply->mode = S_IFREG;
+	reply->flags = rdonly ? RPC_OPENED_RDONLY : 0;
 	lane_donate(l, reply, fd, q->node, LANE_NO_HANDLE);
 	return 0;
 }

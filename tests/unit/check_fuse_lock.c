@@ -294,6 +294,43 @@ START_TEST(upgrade)
 	ck_assert_int_eq(seen(5), F_WRLCK);
 } END_TEST
 
+/* The host lets nobody write what the guest has open for writing: what does not need that is locked nevertheless. */
+START_TEST(denied)
+{
+	static const int errors[] = { -EACCES, -EPERM };
+	static const struct {
+		uint32_t owner, type, flags;
+		int error;
+	} locks[] = {
+		{ 1, F_WRLCK, POSIX, -ENOLCK }, { 1, F_RDLCK, POSIX, 0 }, { 1, F_WRLCK, POSIX, -ENOLCK }, { 2, F_WRLCK, FLOCK, 0 },
+		{ 3, F_RDLCK, FLOCK, -EAGAIN },
+	};
+	const unsigned before = fds();
+	struct fuse_lk_in in = request(fh, 1, F_RDLCK, 0, 9, POSIX);
+
+	for (unsigned i = 0; i < countof(errors); i++) {
+		rig_ask(FUSE_SETLK, FILE_NODE, &in, sizeof(in), NULL, 0);
+		rig_rpc(RPC_LOCKOPEN);
+		ck_assert(fake_answer_error(errors[i]));
+		rig_expect_error(-ENOLCK);
+	}
+	for (unsigned i = 0; i < countof(locks); i++) {
+		in = request(fh, locks[i].owner, locks[i].type, 0, locks[i].flags == POSIX ? 9 : OFFSET_MAX, locks[i].flags);
+		rig_ask(FUSE_SETLK, FILE_NODE, &in, sizeof(in), NULL, 0);
+		ck_assert_uint_eq(((const struct rpc_open *)rig_rpc(RPC_LOCKOPEN))->flags, O_RDWR);
+		ck_assert(fake_answer((const uint32_t[]){ S_IFREG, RPC_OPENED_RDONLY }, 8, NULL, 0, opened(O_RDONLY)));
+		ck_assert_int_eq(rig_error(), locks[i].error);
+	}
+	ck_assert_int_eq(seen(5), F_RDLCK);
+	ck_assert(!flock_is_free());
+	/* One open file an owner, whoever was refused. */
+	ck_assert_uint_eq(fds(), before + 3);
+	/* It may be allowed again. */
+	ck_assert_int_eq(setlk(1, F_WRLCK, 5, 5, POSIX), 0);
+	ck_assert_int_eq(seen(5), F_WRLCK);
+	ck_assert_int_eq(seen(6), F_RDLCK);
+} END_TEST
+
 static void
 flush(uint64_t handle, uint64_t owner)
 {
@@ -476,6 +513,7 @@ main(void)
 	tcase_add_loop_test(t, not_served, 0, 5);
 	tcase_add_test(t, getlk);
 	tcase_add_test(t, upgrade);
+	tcase_add_test(t, denied);
 	tcase_add_test(t, ends);
 	tcase_add_loop_test(t, session_ends, 0, 3);
 	tcase_add_test(t, waits);

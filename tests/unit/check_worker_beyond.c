@@ -452,6 +452,16 @@ with_locks(void)
 	rig_start();
 }
 
+static void
+rootless_locks(void)
+{
+	rig_setup();
+	rig.opt.dev.flags |= DEV_POSIX_LOCK;
+	rig.opt.sandbox = SANDBOX_NONE;
+	rig.opt.uid = 65534;
+	rig_start();
+}
+
 /* An open file for locks; its fd, or a negative errno. */
 static int
 lock_open(uint64_t node, uint32_t flags, uint32_t oflags)
@@ -468,6 +478,8 @@ lock_open(uint64_t node, uint32_t flags, uint32_t oflags)
 	ck_assert_uint_eq(a->h.flags, RPC_F_FD);
 	ck_assert_uint_eq(rig.lane[0].nfds, 1);
 	ck_assert_uint_eq(a->mode, S_IFREG);
+	ck_assert_uint_eq(a->flags,
+	    flags == O_RDWR && (fcntl(rig.lane[0].fds[0], F_GETFL) & O_ACCMODE) == O_RDONLY ? RPC_OPENED_RDONLY : 0);
 	return rig.lane[0].fds[0];
 }
 
@@ -522,6 +534,30 @@ START_TEST(lock_files)
 }
 END_TEST
 
+/* A worker without privileges, and modes that have changed since the guest opened the file for both. */
+START_TEST(lock_files_denied)
+{
+	static const struct {
+		mode_t mode;
+		int got; /* O_ACCMODE, or a negative errno */
+	} rows[] = {
+		{ 0666, O_RDWR }, { 0222, O_WRONLY }, { 0444, O_RDONLY }, { 0, -EACCES },
+	};
+	uint64_t f;
+	int fd;
+
+	rig_host_file("f");
+	f = (uint64_t)rig_lookup(1, "f");
+	for (size_t i = 0; i < countof(rows); i++) {
+		ck_assert_int_eq(chmod(rig_path("f"), rows[i].mode), 0);
+		fd = lock_open(f, O_RDWR, 0);
+		ck_assert_int_eq(fd < 0 ? fd : fcntl(fd, F_GETFL) & O_ACCMODE, rows[i].got);
+	}
+	ck_assert_int_eq(chmod(rig_path("f"), 0222), 0);
+	ck_assert_int_eq(lock_open(f, O_RDONLY, 0), -EACCES);
+}
+END_TEST
+
 /* Nobody asked for locks; or for fds in the front. */
 START_TEST(no_lock_files)
 {
@@ -555,6 +591,7 @@ main(void)
 	rig_add_test(s, tmpfile_refused, rig_plain, rig_teardown, 1);
 	rig_add_test(s, tmpfile_replayed, rig_plain, rig_teardown, (int)countof(replays));
 	rig_add_test(s, lock_files, with_locks, rig_teardown, 1);
+	rig_add_test(s, lock_files_denied, rootless_locks, rig_teardown, 1);
 	rig_add_test(s, no_lock_files, nothing, rig_teardown, 3);
 	return rig_run(s);
 }
