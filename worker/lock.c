@@ -11,8 +11,8 @@
 #include "worker/resolve.h"
 
 /*
- * What the guest has open, the host may deny since, if nobody here is root: then for writing only, which is as good; else
- * for reading only, which can hold fcntl's locks for reading and flock's.
+ * What the guest has open, the host may deny since, if nobody here is root: then for writing only, which can hold fcntl's
+ * locks for writing and flock's; else for reading only, which can hold fcntl's for reading and flock's.
  */
 static int
 open_node(uint64_t node, int flags, bool *rdonly)
