@@ -316,7 +316,6 @@ fetch_held(const struct rpc_file *f, int *fd)
 	return same;
 }
 
-/* Open the file of a request again: the flags it was opened with, without what happens only once. */
 /*
  * ext4 decides at the first getdents where a directory's hash order begins, and decides wrong if that is a read at the
  * end: the stream stays empty even when it is rewound. So the first one is at the start; there is no room for an entry in
@@ -330,6 +329,7 @@ begin_at_start(int fd)
 	(void)syscall(SYS_getdents64, fd, &none, sizeof(none));
 }
 
+/* Open the file of a request again: the flags it was opened with, without what happens only once. */
 static int
 reopen(const struct rpc_file *f, bool dir)
 {
