@@ -261,6 +261,14 @@ is_told_by_key(const struct inode *in)
 	return !inode_has(in, INODE_AMBIGUOUS) || !inode_is_hashed(in);
 }
 
+/* The same for an inode whose handle nobody has asked for: one that has a handle may have the number of one without. */
+static bool
+is_told_by_key_alone(const struct inode *in)
+{
+	return !inode_has(in, INODE_AMBIGUOUS) ||
+	    (!inode_is_hashed(in) && !mounts_have_some(in->mount));
+}
+
 struct inode *
 inode_by_key(const struct inode_key *key, uint16_t type, uint32_t seq, bool counted)
 {
@@ -276,7 +284,7 @@ inode_by_key(const struct inode_key *key, uint16_t type, uint32_t seq, bool coun
 	if (in != NULL) {
 		ref(in);
 		if (inode_fd(in) >= 0 && (int32_t)(seq - atomic_load(&in->since)) >= 0 &&
-		    is_told_by_key(in))
+		    is_told_by_key_alone(in))
 			in->sent += counted;
 		else {
 			/* The table's own reference remains: this cannot be the last one. */

@@ -22,6 +22,7 @@ struct mount {
 	/* While there are users: the id may be another mount's by the time there are some again. */
 	bool handles, mixed;
 	bool judged, unique;
+	_Atomic bool some; /* a handle was seen, whatever handles says */
 };
 
 static struct mount mounts[MOUNTS_MAX];
@@ -96,7 +97,9 @@ add_user(struct mount *m, int fd, bool handle)
 	bool unique;
 
 	if (m->users++ == 0)
-		m->handles = m->mixed = m->judged = false;
+		m->handles = m->mixed = m->judged = m->some = false;
+	if (handle)
+		m->some = true;
 	if (!m->judged) {
 		pthread_mutex_unlock(&lock);
 		unique = has_unique_numbers(fd);
@@ -134,6 +137,13 @@ mounts_have_handles(uint32_t id)
 	have = m != NULL && m->users > 0 && m->handles;
 	pthread_mutex_unlock(&lock);
 	return have;
+}
+
+bool
+mounts_have_some(uint16_t place)
+{
+	return place == MOUNT_NONE ||
+	    atomic_load_explicit(&mounts[place].some, memory_order_relaxed);
 }
 
 void

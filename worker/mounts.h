@@ -26,6 +26,8 @@ void mounts_leave(uint16_t place);
  * one as well; and its number is unique.
  */
 bool mounts_have_handles(uint32_t id);
+/* Was the handle of any inode there seen? Of a place that mounts_enter() gave and that is not left yet. Takes no lock. */
+bool mounts_have_some(uint16_t place);
 /* One of the others has not. */
 void mounts_distrust(uint16_t place);
 

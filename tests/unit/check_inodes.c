@@ -146,6 +146,11 @@ START_TEST(test_same_number)
 		ck_assert_ptr_eq(found, in[i]);
 		inode_put(found);
 	}
+	/* and whoever has not read the handle must do so, where there may be one */
+	found = inode_by_key(&id[0].key, id[0].type, inode_seq(), false);
+	ck_assert_ptr_eq(found, unique ? in[0] : NULL);
+	if (found != NULL)
+		inode_put(found);
 	ck_assert(inode_forget(in[2], 2 + (unique ? 4 : 0), true));
 	found = inode_by_key(&id[0].key, id[0].type, inode_seq(), false);
 	ck_assert_ptr_null(found);
