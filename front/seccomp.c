@@ -16,7 +16,7 @@
 /* clang-format off */
 static const struct sc_rule rules[] = {
 	/* Waiting and talking */
-	SC(ppoll, "every wait: connection, kicks, lanes"),
+	SC(ppoll, "every wait: connection, kicks, lanes, reads that make no progress"),
 	SC(recvmsg, "vhost-user messages, replies of the worker"),
 	SC(sendmsg, "vhost-user replies, batches to the worker, log lines"),
 	SC(read, "kick eventfds, a thread's own wake-up"),
